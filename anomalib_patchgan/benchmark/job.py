@@ -1,0 +1,160 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Running one job: seed, build, train, calibrate, test, export. Imports torch and anomalib."""
+
+import contextlib
+import importlib
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from anomalib.engine import Engine
+from anomalib.models import AnomalibModule
+from lightning import seed_everything
+
+from anomalib_patchgan.benchmark.classes import Blueprint, import_class, takes
+from anomalib_patchgan.benchmark.environment import describe_environment
+from anomalib_patchgan.benchmark.plan import Job
+from anomalib_patchgan.benchmark.recorder import RawScoreRecorder, TrackEpoch
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.store import Run
+
+# The report is made from raw scores, so a model need not spend time on metrics and drawings.
+_WITHOUT = ("visualizer", "evaluator")
+
+
+def run_job(job: Job, track: TrackEpoch) -> Run:
+    """Train and test one model on one data set with one seed.
+
+    Args:
+        job: What to run.
+        track: Called with a stage, the steps of it that are done, and all of them.
+
+    Returns:
+        The finished run.
+    """
+    # Registers the timm name of the weights that come as a Python package.
+    importlib.import_module("anomalib_patchgan.models.backbones")
+    started = perf_counter()
+    with _quiet(), tempfile.TemporaryDirectory(prefix="anomalib-patchgan-") as folder:
+        torch.set_num_threads(job.threads)
+        seed_everything(job.seed, workers=True, verbose=False)
+        model = model_blueprint(job.model, job.model_class, job.model_arguments).build()
+        datamodule = Blueprint(job.data_class, job.data_arguments, f"data.{job.data}").build()
+        recorder = RawScoreRecorder(_height_and_width(datamodule.image_size), track)
+        engine = Engine(callbacks=[recorder], default_root_dir=Path(folder), **_trainer_arguments(job.trainer))
+        engine.fit(model, datamodule=datamodule)
+        if not recorder.has_calibration:
+            # Training by steps may end between two validations.
+            engine.validate(model, datamodule=datamodule, verbose=False)
+        budget = _budget(job, engine, datamodule)
+        engine.test(model, datamodule=datamodule, verbose=False)
+        timings = dict(recorder.seconds)
+        deployment = _deploy(job, model, datamodule, Path(folder), timings, track) if job.backends else []
+        timings["total"] = perf_counter() - started
+        return Run(
+            key=job.key,
+            model=job.model,
+            role=job.role,
+            note=job.note,
+            model_class=job.model_class,
+            model_arguments=job.model_arguments,
+            data=job.data,
+            data_key=job.data_key,
+            protocol=job.protocol,
+            seed=job.seed,
+            status="finished",
+            threads=job.threads,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            budget=budget,
+            timings=timings,
+            environment=describe_environment() | {"accelerator": str(model.device)},
+            deployment=deployment,
+            scores=recorder.scores(datamodule.test_data.samples),
+            calibration=recorder.calibration(datamodule.val_data.samples),
+            maps=recorder.maps(),
+            curves=recorder.curves(),
+        )
+
+
+def model_blueprint(name: str, class_path: str, arguments: dict[str, Any]) -> Blueprint:
+    """Check a model and its arguments without building it.
+
+    Args:
+        name: Name of the model's row.
+        class_path: Dotted path of its class.
+        arguments: Its constructor arguments.
+
+    Raises:
+        InputError: The class cannot be imported or does not take the arguments.
+    """
+    where = f"models.{name}"
+    built_class = import_class(class_path, where)
+    if not issubclass(built_class, AnomalibModule):
+        raise InputError(f"{where}.class_path is {class_path!r}; expected a model derived from AnomalibModule.")
+    switched_off = {argument: False for argument in _WITHOUT if takes(built_class, argument)}
+    return Blueprint(class_path, switched_off | arguments, where)
+
+
+def _trainer_arguments(given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of Lightning's trainer: one calibration at the end, deterministic, silent."""
+    arguments: dict[str, Any] = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+    if "max_epochs" in given:
+        arguments["check_val_every_n_epoch"] = given["max_epochs"]
+    arguments |= given
+    # Some operations have no deterministic form on an accelerator; there it can only be asked for.
+    arguments.setdefault("deterministic", True if arguments["accelerator"] == "cpu" else "warn")
+    return arguments
+
+
+def _budget(job: Job, engine: Engine, datamodule: Any) -> dict[str, Any]:
+    return job.trainer | {
+        "epochs": engine.trainer.current_epoch,
+        "optimizer_steps": engine.trainer.global_step,
+        "train_samples": len(datamodule.train_data),
+    }
+
+
+def _deploy(
+    job: Job, model: Any, datamodule: Any, folder: Path, timings: dict[str, float], track: TrackEpoch
+) -> list[dict[str, Any]]:
+    from anomalib_patchgan.deploy import deployment_rows  # exporters are slow to import and most jobs need none
+
+    track("deployment", 0, len(job.backends))
+    started = perf_counter()
+    rows = deployment_rows(
+        model=model, datamodule=datamodule, backends=job.backends, threads=job.threads, folder=folder / "deployment"
+    )
+    timings["deployment"] = perf_counter() - started
+    return list(rows)
+
+
+def _height_and_width(image_size: int | tuple[int, int]) -> tuple[int, int]:
+    return (image_size, image_size) if isinstance(image_size, int) else (int(image_size[0]), int(image_size[1]))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the libraries' talk out of the console, which belongs to the progress display and to the last line."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,333 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The suite: which models on which data sets with which seeds, as a YAML file that the command line can override."""
+
+import json
+import re
+from argparse import ArgumentError
+from collections.abc import Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+from anomalib_patchgan.errors import InputError
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """YAML 1.1 reads 1e-3 as text; here it is the number that everyone means."""
+
+
+_YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+Role = Literal["method", "comparator", "trivial", "control"]
+
+
+@dataclass(kw_only=True)
+class PhantomsEntry:
+    """Synthetic data to write to the data set's root when they are not there yet.
+
+    Attributes:
+        class_path: Dotted path of the phantoms' class.
+        init_args: Its constructor arguments.
+    """
+
+    class_path: str
+    init_args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
+class DataEntry:
+    """One data set.
+
+    Attributes:
+        class_path: Dotted path of the datamodule's class.
+        init_args: Its constructor arguments; ``root`` is one of them.
+        phantoms: Synthetic data to write to ``root`` first, or None for data that are there.
+    """
+
+    class_path: str
+    init_args: dict[str, Any] = field(default_factory=dict)
+    phantoms: PhantomsEntry | None = None
+
+
+@dataclass(kw_only=True)
+class ModelEntry:
+    """One row of the comparison.
+
+    Attributes:
+        class_path: Dotted path of the model's class.
+        trainer: Arguments of Lightning's trainer; ``max_epochs`` or ``max_steps`` has to be one of them.
+        init_args: Constructor arguments of the model.
+        role: What the row is there for.
+        note: What a reader has to know about the row, such as where its weights come from.
+        overrides: By name of a data set: ``init_args`` and ``trainer`` that go over those above.
+        backends: Backends on which the trained model is exported, checked and timed.
+    """
+
+    class_path: str
+    trainer: dict[str, Any]
+    init_args: dict[str, Any] = field(default_factory=dict)
+    role: Role = "comparator"
+    note: str = ""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    backends: list[str] = field(default_factory=list)
+
+    def arguments_for(self, data: str) -> dict[str, Any]:
+        """Constructor arguments on one data set."""
+        return self.init_args | self.overrides.get(data, {}).get("init_args", {})
+
+    def trainer_for(self, data: str) -> dict[str, Any]:
+        """Trainer arguments on one data set."""
+        return self.trainer | self.overrides.get(data, {}).get("trainer", {})
+
+
+@dataclass(kw_only=True)
+class Settings:
+    """Settings of a suite
+
+    Attributes:
+        name: Name of the suite, also of its folders.
+        question: What the comparison is to answer, in one sentence.
+        method: Name of the model that the others are compared with.
+        seeds: One run of every model on every data set for each.
+        threads: CPU threads of a job.
+        store: Folder of the results; stores/<name> when not given.
+        report: Folder of the report; reports/<name> when not given.
+    """  # noqa: D415 - the first line is a heading of --help
+
+    name: str
+    question: str
+    method: str
+    seeds: list[int]
+    threads: int = 2
+    store: Path | None = None
+    report: Path | None = None
+
+
+@dataclass(kw_only=True)
+class Suite(Settings):
+    """A comparison: every model on every data set with every seed.
+
+    Attributes:
+        data: Data sets by name.
+        models: Rows by name.
+    """
+
+    data: dict[str, DataEntry]
+    models: dict[str, ModelEntry]
+
+    @property
+    def store_folder(self) -> Path:
+        """Folder of the results."""
+        return self.store or Path("stores") / self.name
+
+    @property
+    def report_folder(self) -> Path:
+        """Folder of the report."""
+        return self.report or Path("reports") / self.name
+
+
+_SETTINGS = tuple(item.name for item in fields(Settings))
+_SECTIONS = ("data", "models")
+_FOLDERS = ("store", "report")
+
+
+def read_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
+    """Read a suite file.
+
+    Args:
+        path: The YAML file.
+        overrides: Command-line options that go over it, as in ``["--models.PaDiM.init_args.layers", "[a, b]"]``.
+
+    Returns:
+        The suite.
+
+    Raises:
+        InputError: The file is missing or is no suite.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Settings)
+    content, remaining = load_suite(path, overrides)
+    try:
+        namespace = parser.parse_args([*settings_arguments(content), *remaining])
+    except ArgumentError as error:
+        raise InputError(f"{path}: {sentence(error)}") from error
+    return make_suite(namespace, content, path)
+
+
+def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Read a suite file as YAML and set those leaves of it that lie below a free name.
+
+    Args:
+        path: The file.
+        overrides: Command-line options.
+
+    Returns:
+        The content, and the options that are not of the form ``--data.NAME.KEY VALUE`` or ``--models.NAME.KEY VALUE``.
+
+    Raises:
+        InputError: The file is missing, is no YAML mapping, or an override names what is not in it.
+    """
+    try:
+        content = _load_yaml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); expected a suite in YAML.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not YAML: {sentence(error)}") from error
+    known = [*_SETTINGS, *_SECTIONS]
+    _expect(isinstance(content, dict), str(path), "holds no mapping", f"one with {', '.join(known)}")
+    for key in content:
+        _expect(key in known, str(path), f"has the unknown key {key!r}", f"one of {', '.join(known)}")
+    for key in _SECTIONS:
+        filled = isinstance(content.get(key), dict) and bool(content[key])
+        _expect(filled, f"{path}: {key}", f"is {content.get(key)!r}", "a mapping of names to entries")
+    remaining: list[str] = []
+    options = list(overrides)
+    while options:
+        option = options.pop(0)
+        section, _, target = option.removeprefix("--").partition(".")
+        if not (option.startswith("--") and section in _SECTIONS and target):
+            remaining.append(option)
+            continue
+        target, separator, value = target.partition("=")
+        if not separator:
+            _expect(bool(options), option, "has no value", "one after it")
+            value = options.pop(0)
+        _set_leaf(content, section, target, value)
+    return content, remaining
+
+
+def settings_arguments(content: dict[str, Any]) -> list[str]:
+    """Settings of a suite file as command-line options, over which those of the user go."""
+    given = {key: content[key] for key in _SETTINGS if content.get(key) is not None}
+    return [f"--{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in given.items()]
+
+
+def make_suite(settings: Namespace, content: dict[str, Any], path: Path) -> Suite:
+    """Check the entries of a suite and join them with its settings.
+
+    Args:
+        settings: The parsed :class:`Settings`.
+        content: Content of the suite file.
+        path: The file, for messages.
+
+    Raises:
+        InputError: A key is unknown or missing, or a value does not fit the others.
+    """
+    try:
+        suite = Suite(
+            **{key: settings[key] for key in _SETTINGS},
+            data={name: _data_entry(value, f"data.{name}") for name, value in content["data"].items()},
+            models={name: _entry(ModelEntry, value, f"models.{name}") for name, value in content["models"].items()},
+        )
+        _check_together(suite)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return suite
+
+
+def dump_suite(suite: Suite) -> str:
+    """A suite as YAML that reads back as the same suite."""
+    content = asdict(suite) | {key: None if (value := getattr(suite, key)) is None else str(value) for key in _FOLDERS}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def sentence(error: BaseException) -> str:
+    """The message of an exception on one line."""
+    return " ".join(str(error).split())
+
+
+def _load_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_YamlLoader)  # noqa: S506 - it is a SafeLoader
+
+
+def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> None:
+    # A name may hold dots and spaces, so it is looked for as a whole before the rest is split.
+    entries = content[section]
+    names = [name for name in entries if target.startswith(f"{name}.")]
+    _expect(bool(names), f"--{section}.{target}", f"names no entry of {section}", f"one of {', '.join(entries)}")
+    name = max(names, key=len)
+    *parents, leaf = target.removeprefix(f"{name}.").split(".")
+    node: Any = entries[name]
+    for parent in parents:
+        if not isinstance(node, dict):
+            break
+        node = node.setdefault(parent, {})
+    if not isinstance(node, dict):
+        raise InputError(f"--{section}.{target} goes below a value that is no mapping.")
+    try:
+        node[leaf] = _load_yaml(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--{section}.{target} has the value {text!r}, which is not YAML.") from error
+
+
+def _data_entry(content: Any, where: str) -> DataEntry:
+    known, phantoms = content, None
+    if isinstance(content, dict):
+        known = dict(content)
+        phantoms = known.pop("phantoms", None)
+    entry: DataEntry = _entry(DataEntry, known, where)
+    if phantoms is not None:
+        entry.phantoms = _entry(PhantomsEntry, phantoms, f"{where}.phantoms")
+    _expect("root" in entry.init_args, f"{where}.init_args", "has no root", "the folder that holds the data")
+    return entry
+
+
+def _entry(schema: type, content: Any, where: str) -> Any:
+    names = [item.name for item in fields(schema)]
+    _expect(isinstance(content, dict), where, f"is {content!r}", f"a mapping with {', '.join(names)}")
+    for key in content:
+        _expect(key in names, where, f"has the unknown key {key!r}", f"one of {', '.join(names)}")
+    for item in fields(schema):
+        given = item.name in content
+        required = item.default is MISSING and item.default_factory is MISSING
+        _expect(given or not required, where, f"has no {item.name}", f"it beside {', '.join(content) or 'nothing'}")
+        if given:
+            _check_type(content[item.name], get_type_hints(schema)[item.name], f"{where}.{item.name}")
+    return schema(**content)
+
+
+def _check_type(value: Any, annotation: Any, where: str) -> None:
+    if get_origin(annotation) is Literal:
+        _expect(value in get_args(annotation), where, f"is {value!r}", f"one of {', '.join(get_args(annotation))}")
+        return
+    expected = get_origin(annotation) or annotation
+    _expect(isinstance(value, expected), where, f"is {value!r}", f"a value of type {expected.__name__}")
+    if expected is list:
+        for index, item in enumerate(value):
+            _check_type(item, get_args(annotation)[0], f"{where}.{index}")
+
+
+def _check_together(suite: Suite) -> None:
+    seeds = suite.seeds
+    _expect(suite.method in suite.models, "method", f"is {suite.method!r}", f"one of {', '.join(suite.models)}")
+    _expect(bool(seeds) and len(set(seeds)) == len(seeds), "seeds", f"is {seeds}", "at least one number, each once")
+    _expect(suite.threads > 0, "threads", f"is {suite.threads}", "a positive number")
+    for name, row in suite.models.items():
+        _check_overrides(row, f"models.{name}", set(suite.data))
+        for dataset in suite.data:
+            budget = {"max_epochs", "max_steps"} & set(row.trainer_for(dataset))
+            _expect(bool(budget), f"models.{name}.trainer", "says no end of the training", "max_epochs or max_steps")
+
+
+def _check_overrides(row: ModelEntry, where: str, datasets: set[str]) -> None:
+    for dataset, override in row.overrides.items():
+        _expect(
+            dataset in datasets, f"{where}.overrides", f"names {dataset!r}", f"one of {', '.join(sorted(datasets))}"
+        )
+        _expect(isinstance(override, dict), f"{where}.overrides.{dataset}", f"is {override!r}", "a mapping")
+        for key in override:
+            known = key in {"init_args", "trainer"}
+            _expect(known, f"{where}.overrides.{dataset}", f"has the unknown key {key!r}", "init_args or trainer")
+
+
+def _expect(condition: bool, where: str, found: str, expected: str) -> None:
+    if not condition:
+        raise InputError(f"{where} {found}; expected {expected}.")

@@ -1,0 +1,227 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The console script: ``anomalib-patchgan benchmark | report | phantoms``.
+
+Only the parser of the command that was asked for is built, and heavy packages are imported inside the commands, so that
+``--help`` answers at once.
+"""
+
+# ruff: noqa: ARG001 - every command is called alike
+# ruff: noqa: T201 - this is where printing is done
+
+import os
+import shlex
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from anomalib_patchgan import __version__
+from anomalib_patchgan.errors import InputError
+
+PROGRAM = "anomalib-patchgan"
+INPUT_ERROR_STATUS = 2
+INTERRUPTED_STATUS = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """A sub-command.
+
+    Attributes:
+        summary: What it does, for ``--help``.
+        fill_parser: Adds its arguments.
+        run: Runs it, given what was parsed and the arguments as they were typed, and returns the exit status.
+        prepare: Rewrites its arguments before they are parsed.
+    """
+
+    summary: str
+    fill_parser: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace, list[str]], int]
+    prepare: Callable[[list[str]], list[str]] = list
+
+
+def _set_environment() -> None:
+    # Set before anything heavy is imported, since OpenMP reads it when it is loaded. Its spinning default makes threads
+    # many times slower beside other work; on a quiet machine, waiting costs small models some speed instead.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Nothing is fetched at run time, unless the user asks for it.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the console script.
+
+    Args:
+        argv: Arguments without the program's name; those of the process when not given.
+
+    Returns:
+        Exit status: 0, 1 when a job failed, 2 for what the user can correct, 130 when stopped by the user.
+    """
+    _set_environment()
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return INPUT_ERROR_STATUS
+    except ArgumentError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return INPUT_ERROR_STATUS
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one ended", file=sys.stderr)
+        return INTERRUPTED_STATUS
+    except SystemExit as error:
+        # --help and --version end this way.
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    name = next((argument for argument in arguments if not argument.startswith("-")), None)
+    parser = ArgumentParser(prog=PROGRAM, description=_DESCRIPTION, exit_on_error=False)
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    subcommands = parser.add_subcommands(dest="command")
+    for known, command in COMMANDS.items():
+        subparser = ArgumentParser(exit_on_error=False)
+        subcommands.add_subcommand(known, subparser, help=command.summary)
+        if known == name:
+            # Filled after it was added: jsonargparse takes sub-commands of sub-commands in this order only.
+            command.fill_parser(subparser)
+    position = arguments.index(name) + 1 if name in COMMANDS else len(arguments)
+    before, typed = arguments[:position], arguments[position:]
+    prepared = COMMANDS[name].prepare(typed) if name in COMMANDS else []
+    namespace = parser.parse_args([*before, *prepared])
+    return COMMANDS[namespace.command].run(namespace[namespace.command], typed)
+
+
+def _fill_benchmark(parser: ArgumentParser) -> None:
+    from anomalib_patchgan.benchmark.suite import Settings
+
+    parser.usage = f"{PROGRAM} benchmark SUITE.yaml [options] [--data.NAME.KEY VALUE ...] [--models.NAME.KEY VALUE ...]"
+    parser.description = (
+        "Run every model of a suite on every data set with every seed, and write the report. Jobs that are done are "
+        "not run again. Any leaf of the suite can be overridden, as in --seeds '[0, 1, 2]' or "
+        "--models.PaDiM.init_args.backbone resnet18; --print_config prints what comes of it and exits. The last line "
+        "printed is the path of the report's page."
+    )
+    for option, text in _BENCHMARK_SWITCHES.items():
+        parser.add_argument(option, action="store_true", help=text)
+    parser.add_class_arguments(Settings)
+
+
+def _benchmark_arguments(typed: list[str]) -> list[str]:
+    from anomalib_patchgan.benchmark.suite import load_suite, settings_arguments
+
+    if {"-h", "--help"} & set(typed):
+        return ["--help"]
+    if not typed or typed[0].startswith("-"):
+        raise InputError("benchmark has no suite; expected `benchmark SUITE.yaml`, options after it.")
+    content, remaining = load_suite(Path(typed[0]), typed[1:])
+    # jsonargparse knows an option of this name, which prints only what it has parsed itself.
+    return [*settings_arguments(content), *(option for option in remaining if option != _PRINT_CONFIG)]
+
+
+def _benchmark(options: Namespace, typed: list[str]) -> int:
+    from anomalib_patchgan.benchmark.suite import dump_suite, load_suite, make_suite
+
+    path = Path(typed[0])
+    content, _ = load_suite(path, typed[1:])
+    suite = make_suite(options, content, path)
+    if _PRINT_CONFIG in typed:
+        print(dump_suite(suite), end="")
+        return 0
+    if options.dry_run:
+        from anomalib_patchgan.benchmark.dry_run import print_plan
+
+        print_plan(suite, retry_failed=options.retry_failed)
+        return 0
+    from anomalib_patchgan.benchmark.runner import run_suite
+    from anomalib_patchgan.report import write_report
+
+    command = shlex.join([PROGRAM, "benchmark", *typed])
+    failed = run_suite(suite, command, retry_failed=options.retry_failed)
+    page = write_report(suite.store_folder, suite.report_folder, command)
+    if failed:
+        print(f"{failed} jobs failed; the report has them, --retry-failed runs them again", file=sys.stderr)
+    print(page)
+    return int(failed > 0)
+
+
+def _fill_report(parser: ArgumentParser) -> None:
+    parser.description = "Rebuild the report from the results in a store, without torch."
+    parser.add_argument("store", type=Path, help="folder of the results, as stores/quickstart")
+    parser.add_argument("--output", type=Path, help="folder of the report; reports/<name of the suite> when not given")
+
+
+def _report(options: Namespace, typed: list[str]) -> int:
+    from anomalib_patchgan.report import write_report
+    from anomalib_patchgan.store import Store
+
+    plan = Store(options.store).load_plan()
+    print(write_report(options.store, options.output or Path("reports") / plan["suite"], plan["command"]))
+    return 0
+
+
+def _fill_phantoms(parser: ArgumentParser) -> None:
+    parser.description = "Write synthetic data in the layout of a real collection. They have no clinical value."
+    collections = parser.add_subcommands(dest="collection")
+    for name, phantoms in _phantom_classes().items():
+        collection = ArgumentParser(exit_on_error=False)
+        collection.add_argument("--root", type=Path, required=True, help="folder to write")
+        collection.add_class_arguments(phantoms)
+        collections.add_subcommand(name, collection, help=f"phantoms in the layout of {name}")
+
+
+def _phantoms(options: Namespace, typed: list[str]) -> int:
+    from anomalib_patchgan.benchmark.progress import make_display
+
+    values = options[options.collection]
+    phantoms_class = _phantom_classes()[options.collection]
+    phantoms = phantoms_class(**{field.name: values[field.name] for field in fields(phantoms_class)})
+    with make_display() as display:
+        display.start(f"writing phantoms to {values.root}")
+        phantoms.write(values.root, lambda done, total: display.step("files", done, total))
+    print(values.root)
+    return 0
+
+
+def _phantom_classes() -> dict[str, Any]:
+    from anomalib_patchgan.data.phantoms import BrainPhantoms, SkinPhantoms
+
+    return {"brats2019": BrainPhantoms, "isic2016": SkinPhantoms}
+
+
+_DESCRIPTION = "Patch-GAN for anomalib and a benchmark of unsupervised anomaly detection in medical images."
+
+_PRINT_CONFIG = "--print_config"
+_BENCHMARK_SWITCHES = {
+    "--dry-run": "print the plan and write nothing",
+    "--retry-failed": "run the jobs again that failed before",
+}
+
+COMMANDS = {
+    "benchmark": Command(
+        summary="run a suite and write its report",
+        fill_parser=_fill_benchmark,
+        run=_benchmark,
+        prepare=_benchmark_arguments,
+    ),
+    "report": Command(
+        summary="rebuild the report of a suite that has run",
+        fill_parser=_fill_report,
+        run=_report,
+    ),
+    "phantoms": Command(
+        summary="write synthetic data in the layout of a real collection",
+        fill_parser=_fill_phantoms,
+        run=_phantoms,
+    ),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Datamodules of medical image collections, with splits by subject.
+
+Importing this package is cheap: anomalib and torch are imported when a datamodule is first asked for, so that
+:mod:`anomalib_patchgan.data.phantoms` can be used without them.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anomalib_patchgan.data.brats import BraTS2019
+    from anomalib_patchgan.data.isic import ISIC2016
+
+_HOMES = {"BraTS2019": "anomalib_patchgan.data.brats", "ISIC2016": "anomalib_patchgan.data.isic"}
+__all__ = ["ISIC2016", "BraTS2019"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a datamodule on first use."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,320 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the datamodules of all medical collections share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from anomalib.data import AnomalibDataModule
+from anomalib.data.utils import TestSplitMode, ValSplitMode
+from torch.utils.data import DataLoader
+
+from anomalib_patchgan.data.cache import default_cache_dir
+from anomalib_patchgan.data.dataset import MedicalDataset, SampleReader
+from anomalib_patchgan.data.phantoms import read_parameters
+from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL
+from anomalib_patchgan.data.splits import GROUPS, check_disjoint, split_sha256
+from anomalib_patchgan.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+    from torchvision.transforms.v2 import Transform
+
+_LABELS = {NORMAL: "normal", ABNORMAL: "abnormal"}
+_COLUMNS = [
+    "sample_id",
+    "subject_id",
+    "protocol",
+    "split",
+    "label",
+    "label_index",
+    "lesion_fraction",
+    "slice_index",
+    "top",
+    "left",
+    "height",
+    "width",
+    "image_path",
+    "mask_path",
+]
+
+
+class EligibilityProtocol(Protocol):
+    """A frozen dataclass that says what a sample is."""
+
+    @property
+    def normal_means(self) -> str:
+        """What a normal sample is, in a sentence."""
+
+
+@dataclass
+class Assembly:
+    """A collection, read and split.
+
+    Attributes:
+        subjects: Sorted subjects of each group.
+        samples: One row an eligible sample, with ``group, sample_id, subject_id, slice_index, label_index,
+            lesion_fraction, top, left, height, width``.
+        excluded: Number of candidates left out, by reason.
+        reader: Reads a row.
+    """
+
+    subjects: dict[str, list[str]]
+    samples: pd.DataFrame
+    excluded: Counter[str]
+    reader: SampleReader
+
+
+class MedicalDataModule(AnomalibDataModule):
+    """Four groups of subjects that share nobody: `train`, `reference`, `calibration` and `test`.
+
+    `train`, `reference` and `calibration` hold normal samples only; `calibration` is anomalib's validation set, and
+    `reference` is for models that fit a distribution of normal samples after training. `test` holds both labels.
+
+    The sample tables have, beside anomalib's columns, ``sample_id``, ``subject_id``, ``protocol``, ``lesion_fraction``
+    (share of the sample's pixels that are lesion) and ``slice_index`` (-1 where there are no slices). Their order is
+    that of the loaders, which do not shuffle except in training.
+
+    Args:
+        root: Folder of the collection.
+        protocol: Name of the protocol.
+        eligibility: The protocol.
+        image_size: Rows and columns of every image; one number for a square.
+        train_batch_size: Images a step in training.
+        eval_batch_size: Images a step in validation and test.
+        num_workers: Processes that read samples.
+        split_seed: Seed of the split and of every draw of samples.
+        cache_dir: Folder of prepared data; None for the user's cache folder.
+        train_augmentations: torchvision transform of training images and masks.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        protocol: str,
+        eligibility: EligibilityProtocol,
+        image_size: int | tuple[int, int],
+        train_batch_size: int,
+        eval_batch_size: int,
+        num_workers: int,
+        split_seed: int,
+        cache_dir: Path | str | None,
+        train_augmentations: Transform | None,
+    ) -> None:
+        super().__init__(
+            train_batch_size=train_batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            train_augmentations=train_augmentations,
+            val_split_mode=ValSplitMode.FROM_DIR,
+            test_split_mode=TestSplitMode.FROM_DIR,
+            seed=split_seed,
+        )
+        self.root = Path(root)
+        self.protocol = protocol
+        self.eligibility = eligibility
+        self.image_size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+        self.split_seed = split_seed
+        self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
+        self.reference_data: MedicalDataset
+        self._assembly: Assembly | None = None
+
+    @abstractmethod
+    def _assemble(self) -> Assembly:
+        """Read the collection, split its subjects and list the eligible samples."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Make the four data sets, once.
+
+        Args:
+            stage: Not used: all are made together.
+
+        Raises:
+            InputError: If the collection cannot be used, or if two groups share a subject.
+        """
+        super().setup(stage)
+        self.reference_data.augmentations = self.val_data.augmentations
+        check_disjoint({group: data.samples["subject_id"] for group, data in self._datasets().items()})
+
+    def _setup(self, _stage: str | None = None) -> None:
+        if self._assembly is not None:
+            return
+        assembly = self._assemble()
+        check_disjoint(assembly.subjects)
+        tables = self._tables(assembly)
+        datasets = {
+            group: MedicalDataset(
+                table, assembly.reader, self.image_size, write_previews=group in {"calibration", "test"}
+            )
+            for group, table in tables.items()
+        }
+        self.train_data = datasets["train"]
+        self.reference_data = datasets["reference"]
+        self.val_data = datasets["calibration"]
+        self.test_data = datasets["test"]
+        self._assembly = assembly
+
+    def _create_test_split(self) -> None:
+        """Leave the test set as it is; the base class would take its normal samples out and append them again."""
+
+    def _tables(self, assembly: Assembly) -> dict[str, pd.DataFrame]:
+        if assembly.samples.empty:
+            raise InputError(
+                f"{self.root}: found no eligible sample ({_listed(assembly.excluded)}), expected some under the "
+                f"protocol {self.protocol!r}."
+            )
+        outside_test = (assembly.samples["group"] != "test") & (assembly.samples["label_index"] == ABNORMAL)
+        assembly.excluded["abnormal sample outside the test group"] += int(outside_test.sum())
+        assembly.excluded = Counter({reason: count for reason, count in assembly.excluded.items() if count})
+        samples = assembly.samples[~outside_test].sort_values("sample_id", ignore_index=True)
+        previews = self._preview_folder(assembly)
+        samples["protocol"] = self.protocol
+        samples["split"] = samples["group"]
+        samples["label"] = samples["label_index"].map(_LABELS)
+        samples["image_path"] = [
+            str(previews / label / f"{sample_id}.png")
+            for label, sample_id in zip(samples["label"], samples["sample_id"], strict=True)
+        ]
+        samples["mask_path"] = ""
+        tables = {}
+        for group in GROUPS:
+            table = samples.loc[samples["group"] == group, _COLUMNS].reset_index(drop=True)
+            labels = set(table["label_index"])
+            wanted = set(_LABELS) if group == "test" else {NORMAL}
+            for label in sorted(wanted - labels):
+                raise InputError(
+                    f"{self.root}: found no {_LABELS[label]} sample in the group {group} "
+                    f"({_listed(assembly.excluded)}), expected some under the protocol {self.protocol!r}."
+                )
+            table.attrs["task"] = "segmentation"
+            tables[group] = table
+        return tables
+
+    def _preview_folder(self, assembly: Assembly) -> Path:
+        identity = [
+            assembly.reader.fingerprint,
+            str(self.root.resolve()),
+            self.protocol,
+            asdict(self.eligibility),  # type: ignore[call-overload]
+            self.image_size,
+        ]
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+        # anomalib's visualiser repeats below its output folder what follows the name of the datamodule.
+        return self.cache_dir / "previews" / digest / self.name
+
+    def _datasets(self) -> dict[str, MedicalDataset]:
+        return {
+            "train": self.train_data,
+            "reference": self.reference_data,
+            "calibration": self.val_data,
+            "test": self.test_data,
+        }
+
+    def reference_dataloader(self) -> DataLoader:
+        """Loader of normal samples of subjects who are in no other group, not shuffled."""
+        return DataLoader(
+            dataset=self.reference_data,
+            shuffle=False,
+            batch_size=self.eval_batch_size,
+            num_workers=self.num_workers,
+            collate_fn=self.external_collate_fn or self.reference_data.collate_fn,
+        )
+
+    def card(self) -> dict[str, Any]:
+        """Describe what a score on these data means; JSON-able.
+
+        Raises:
+            RuntimeError: If :meth:`setup` has not been called.
+        """
+        if self._assembly is None:
+            raise RuntimeError("call setup() before card().")
+        phantom_parameters = read_parameters(self.root)
+        return {
+            "name": self.name,
+            "protocol": self.protocol,
+            "normal_means": self.eligibility.normal_means,
+            "protocol_parameters": {**asdict(self.eligibility), **self._further_parameters()},  # type: ignore[call-overload]
+            "image_size": list(self.image_size),
+            "groups": {
+                group: {
+                    "subjects": len(self._assembly.subjects[group]),
+                    "normal": int((data.samples["label_index"] == NORMAL).sum()),
+                    "abnormal": int((data.samples["label_index"] == ABNORMAL).sum()),
+                }
+                for group, data in self._datasets().items()
+            },
+            "excluded": dict(sorted(self._assembly.excluded.items())),
+            "split_seed": self.split_seed,
+            "split_sha256": split_sha256(self._assembly.subjects),
+            "phantom": phantom_parameters is not None,
+            "phantom_parameters": phantom_parameters,
+        }
+
+    def _further_parameters(self) -> dict[str, Any]:
+        """What determines a sample beside the protocol; JSON-able."""
+        return {}
+
+
+def choose(name: str, offered: Iterable[str], what: str) -> str:
+    """Return ``name`` if it is offered.
+
+    Args:
+        name: What the user gave.
+        offered: What there is.
+        what: Name of the argument, for the message.
+
+    Raises:
+        InputError: If it is not offered.
+    """
+    known = list(offered)
+    if name not in known:
+        raise InputError(f"{what}: found {name!r}, expected one of {', '.join(known)}.")
+    return name
+
+
+def check_positive(**arguments: float) -> None:
+    """Refuse arguments that are not positive numbers.
+
+    Args:
+        arguments: What the user gave, by name.
+
+    Raises:
+        InputError: If one is not above zero.
+    """
+    for name, value in arguments.items():
+        if not value > 0:
+            raise InputError(f"{name}: found {value:g}, expected a number above 0.")
+
+
+def group_fractions(train: float, reference: float, calibration: float) -> dict[str, float]:
+    """Shares of the four groups; `test` has the rest.
+
+    Args:
+        train: Share of subjects, in (0, 1).
+        reference: Share of subjects, in (0, 1).
+        calibration: Share of subjects, in (0, 1).
+
+    Raises:
+        InputError: If a share is not positive, or nothing is left for `test`.
+    """
+    test = 1 - train - reference - calibration
+    if min(train, reference, calibration) <= 0 or test <= 1e-9:
+        raise InputError(
+            f"train_fraction, reference_fraction, calibration_fraction: found {train:g}, {reference:g}, "
+            f"{calibration:g}, expected positive shares that leave some subjects for the test."
+        )
+    return {"train": train, "reference": reference, "calibration": calibration, "test": test}
+
+
+def _listed(excluded: Counter[str]) -> str:
+    return ", ".join(f"{count} x {reason}" for reason, count in sorted(excluded.items()) if count) or "nothing left out"

@@ -1,0 +1,195 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""ISIC 2016, part 1: skin lesions in dermoscopic photographs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torchvision.transforms.v2 import Transform
+
+from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, choose
+from anomalib_patchgan.data.cache import prepare_all
+from anomalib_patchgan.data.isic_layout import PhotographFiles, find_photographs
+from anomalib_patchgan.data.photographs import PreparedPhotograph, prepare_photograph
+from anomalib_patchgan.data.protocols import Eligibility, PatchProtocol
+from anomalib_patchgan.data.splits import split_subjects
+from anomalib_patchgan.errors import InputError
+
+_PROTOCOLS = ("patch",)
+
+
+@dataclass(frozen=True)
+class PhotographReader:
+    """Reads samples from prepared photographs.
+
+    Attributes:
+        photographs: The photograph of each subject.
+    """
+
+    photographs: dict[str, PreparedPhotograph]
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a source file changes."""
+        folders = [
+            folder.name
+            for _, photograph in sorted(self.photographs.items())
+            for folder in (photograph.photograph_folder, photograph.mask_folder)
+        ]
+        return hashlib.sha256(" ".join(folders).encode()).hexdigest()
+
+    def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a sample.
+
+        Args:
+            sample: Row with ``subject_id, top, left, height, width``.
+
+        Returns:
+            Image in [0, 1], float32 ``[3, height, width]``, and lesion mask, bool ``[height, width]``.
+        """
+        photograph = self.photographs[sample["subject_id"]]
+        rows = slice(sample["top"], sample["top"] + sample["height"])
+        columns = slice(sample["left"], sample["left"] + sample["width"])
+        colours = np.ascontiguousarray(photograph.colours[rows, columns].transpose(2, 0, 1))
+        return colours.astype(np.float32) / np.float32(255), np.array(photograph.lesion[rows, columns])
+
+
+class ISIC2016(MedicalDataModule):
+    """ISIC 2016, part 1: normal are patches of healthy skin, abnormal are patches within a lesion.
+
+    The organisers' test images are the test; their training images are dealt to the other three groups, image by image.
+
+    Args:
+        root: Folder that holds ``ISBI2016_ISIC_Part1_Training_Data``, ``..._Training_GroundTruth``, ``..._Test_Data``
+            and ``..._Test_GroundTruth``.
+        protocol: ``patch``.
+        image_size: Rows and columns of every image, or one number for a square. None for ``patch_size``.
+        train_batch_size: Images a step in training.
+        eval_batch_size: Images a step in validation and test.
+        num_workers: Processes that read samples.
+        working_size: Pixels of the shorter side that a photograph is brought to before it is cut into patches.
+        patch_size: Side of a patch in pixels of the photograph at its working size.
+        abnormal_lesion_fraction: Smallest share of lesion pixels of an abnormal patch; patches with less, but some, are
+            left out.
+        patches_per_image: Most patches of each label from a photograph.
+        train_fraction: Share of the organisers' training images to train on.
+        reference_fraction: Share of them that a distribution of normal samples is fitted to after training. Normal
+            patches of the rest are the validation set.
+        split_seed: Seed of the split and of the draw of patches. No other seed changes them.
+        cache_dir: Folder of prepared data; None for ``$XDG_CACHE_HOME/anomalib_patchgan`` or the same below
+            ``~/.cache``.
+        train_augmentations: torchvision transform of training images and masks.
+
+    Raises:
+        InputError: If an argument cannot be used; in ``setup()`` also if the collection cannot.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        protocol: str = "patch",
+        image_size: int | tuple[int, int] | None = None,
+        train_batch_size: int = 32,
+        eval_batch_size: int = 32,
+        num_workers: int = 0,
+        working_size: int = 256,
+        patch_size: int = 32,
+        abnormal_lesion_fraction: float = 0.75,
+        patches_per_image: int = 16,
+        train_fraction: float = 0.6,
+        reference_fraction: float = 0.2,
+        split_seed: int = 0,
+        cache_dir: Path | str | None = None,
+        train_augmentations: Transform | None = None,
+    ) -> None:
+        check_positive(
+            working_size=working_size,
+            patch_size=patch_size,
+            abnormal_lesion_fraction=abnormal_lesion_fraction,
+            patches_per_image=patches_per_image,
+        )
+        choose(protocol, _PROTOCOLS, "protocol")
+        self._patches = PatchProtocol(
+            patch_size=patch_size,
+            abnormal_lesion_fraction=abnormal_lesion_fraction,
+            maximum_background_fraction=0.0,
+            patches_per_subject=patches_per_image,
+            split_seed=split_seed,
+        )
+        self.working_size = working_size
+        self._fractions = training_fractions(train_fraction, reference_fraction)
+        super().__init__(
+            root=root,
+            protocol=protocol,
+            eligibility=self._patches,
+            image_size=image_size or patch_size,
+            train_batch_size=train_batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            split_seed=split_seed,
+            cache_dir=cache_dir,
+            train_augmentations=train_augmentations,
+        )
+
+    def _assemble(self) -> Assembly:
+        files = find_photographs(self.root)
+        try:
+            groups = split_subjects(
+                {photograph.name: photograph.part for photograph in files if photograph.part == "Training"},
+                self._fractions,
+                self.split_seed,
+            )
+        except InputError as error:
+            raise InputError(f"{self.root}: {error}") from error
+        groups["test"] = sorted(photograph.name for photograph in files if photograph.part == "Test")
+        prepared = prepare_all(files, self._prepare, "Preparing photographs")
+        photographs = {file.name: photograph for file, photograph in zip(files, prepared, strict=True)}
+        tables, excluded = [], Counter[str]()
+        for group, subjects in groups.items():
+            for subject in subjects:
+                eligible = self._samples_of(subject, photographs[subject])
+                tables.append(eligible.samples.assign(group=group))
+                excluded += eligible.excluded
+        return Assembly(groups, pd.concat(tables, ignore_index=True), excluded, PhotographReader(photographs))
+
+    def _samples_of(self, subject: str, photograph: PreparedPhotograph) -> Eligibility:
+        lesion = np.array(photograph.lesion)
+        everything_shows = np.zeros_like(lesion)
+        eligible = self._patches.samples_of(lesion, everything_shows, subject, -1)
+        capped = self._patches.cap(eligible.samples, subject)
+        return Eligibility(capped.samples, eligible.excluded + capped.excluded)
+
+    def _prepare(self, files: PhotographFiles) -> PreparedPhotograph:
+        return prepare_photograph(files.photograph, files.mask, self.working_size, self.cache_dir)
+
+    def _further_parameters(self) -> dict[str, Any]:
+        return {"working_size": self.working_size}
+
+
+def training_fractions(train: float, reference: float) -> dict[str, float]:
+    """Shares of the three groups that the organisers' training images are dealt to; `calibration` has the rest.
+
+    Args:
+        train: Share of images, in (0, 1).
+        reference: Share of images, in (0, 1).
+
+    Raises:
+        InputError: If a share is not positive, or nothing is left for `calibration`.
+    """
+    calibration = 1 - train - reference
+    if min(train, reference) <= 0 or calibration <= 1e-9:
+        raise InputError(
+            f"train_fraction, reference_fraction: found {train:g}, {reference:g}, expected positive shares that leave "
+            "some images for the calibration."
+        )
+    return {"train": train, "reference": reference, "calibration": calibration}

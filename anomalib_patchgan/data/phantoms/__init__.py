@@ -1,0 +1,14 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Phantoms: synthetic cohorts in the file layout of the real ones, for runs without a download.
+
+They exercise the whole path from files to report. They have no clinical value: see docs/phantoms.md.
+"""
+
+from anomalib_patchgan.data.phantoms.brain import BrainPhantoms
+from anomalib_patchgan.data.phantoms.level import Level
+from anomalib_patchgan.data.phantoms.skin import SkinPhantoms
+from anomalib_patchgan.data.phantoms.tree import MARKER, read_parameters
+
+__all__ = ["MARKER", "BrainPhantoms", "Level", "SkinPhantoms", "read_parameters"]

@@ -1,0 +1,178 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Bootstrap over subjects: intervals and paired differences of the image AUROC.
+
+Samples of one subject are alike, so whole subjects are drawn, not samples. The draws depend on nothing but the list of
+subjects, so every model and every seed of a data set is judged on the very same draws, which is what makes a difference
+between two models a paired one. Seeds and subjects are crossed: within one draw the statistic is the mean over seeds.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.evaluation.image import checked
+
+DRAWS = 2000
+"""Number of bootstrap draws behind every interval."""
+
+_FIXED_SEED = 20190126
+# Draws are weighed a block at a time, so that the block of weights stays small whatever the number of draws.
+_BLOCK = 1_000_000
+
+
+@dataclass(frozen=True)
+class SubjectDraws:
+    """How often each sample counts in each draw.
+
+    Attributes:
+        subject_of_sample: [N] position of each sample's subject.
+        counts: [draws, S] how often each subject was drawn; every row sums to S.
+    """
+
+    subject_of_sample: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile interval.
+
+    Attributes:
+        low: Lower bound.
+        high: Upper bound.
+        draws: Number of draws in which the statistic was defined.
+    """
+
+    low: float
+    high: float
+    draws: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference of two models.
+
+    Attributes:
+        value: Statistic of the first minus that of the second.
+        interval: 95 % interval of it.
+        p_value: Two-sided bootstrap p-value, in (0, 1].
+    """
+
+    value: float
+    interval: Interval
+    p_value: float
+
+
+def draw_subjects(subject_ids: Sequence[str], draws: int = DRAWS) -> SubjectDraws:
+    """Draw subjects with replacement, by a seed made from the list of subjects.
+
+    Args:
+        subject_ids: [N] the subject of each sample.
+        draws: Number of draws.
+
+    Returns:
+        The same draws for the same subjects, whatever the order of the samples.
+    """
+    subjects, subject_of_sample = np.unique(np.asarray(subject_ids, dtype=str), return_inverse=True)
+    digest = hashlib.sha256("\n".join(subjects.tolist()).encode()).digest()
+    generator = np.random.default_rng([_FIXED_SEED, int.from_bytes(digest[:8], "big")])
+    counts = generator.multinomial(subjects.size, np.full(subjects.size, 1.0 / subjects.size), size=draws)
+    return SubjectDraws(subject_of_sample, counts)
+
+
+def auroc_draws(labels: ArrayLike, scores: ArrayLike, draws: SubjectDraws) -> NDArray[np.float64]:
+    """Image AUROC in every draw.
+
+    The samples are sorted once; a draw only changes how often each counts, so its AUROC is one weighted cumulative sum.
+
+    Args:
+        labels: [N], 0 or 1.
+        scores: [N].
+        draws: Draws over the subjects of these N samples.
+
+    Returns:
+        [draws]; NaN where a draw holds no normal or no abnormal sample.
+    """
+    label_array, score_array = checked(labels, scores)
+    if draws.subject_of_sample.size != label_array.size:
+        raise InputError(f"draws: found {draws.subject_of_sample.size} samples, expected {label_array.size}.")
+    order = np.argsort(score_array, kind="stable")
+    ordered = score_array[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    abnormal = label_array[order] == 1
+    subjects = draws.subject_of_sample[order]
+    result = np.empty(len(draws.counts))
+    rows = max(1, _BLOCK // label_array.size)
+    for first in range(0, len(draws.counts), rows):
+        weights = draws.counts[first : first + rows].astype(np.float64)[:, subjects]
+        abnormal_weights = np.add.reduceat(weights * abnormal, starts, axis=1)
+        normal_weights = np.add.reduceat(weights * ~abnormal, starts, axis=1)
+        normal_below = np.cumsum(normal_weights, axis=1) - 0.5 * normal_weights
+        pairs = abnormal_weights.sum(axis=1) * normal_weights.sum(axis=1)
+        wins = np.einsum("ij,ij->i", abnormal_weights, normal_below)
+        result[first : first + rows] = np.divide(wins, pairs, out=np.full(len(wins), np.nan), where=pairs > 0)
+    return result
+
+
+def percentile_interval(statistics: NDArray[np.float64], coverage: float = 0.95) -> Interval | None:
+    """Percentile interval of a statistic over draws (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
+
+    Args:
+        statistics: [draws], NaN where the statistic is not defined.
+        coverage: Share of the draws inside, in (0, 1).
+
+    Returns:
+        The interval, or None when the statistic was defined in no draw.
+    """
+    defined = statistics[np.isfinite(statistics)]
+    if not defined.size:
+        return None
+    tail = 100.0 * (1.0 - coverage) / 2.0
+    low, high = np.percentile(defined, [tail, 100.0 - tail])
+    return Interval(float(low), float(high), int(defined.size))
+
+
+def paired_difference(
+    first: tuple[float, NDArray[np.float64]], second: tuple[float, NDArray[np.float64]]
+) -> Difference | None:
+    """Difference of two models on the same draws.
+
+    The p-value is twice the smaller share of draws on either side of zero, one draw added to each, so it is never zero.
+
+    Args:
+        first: Statistic of the first model, and [draws] the same statistic in every draw.
+        second: The same of the second model, over the same draws.
+
+    Returns:
+        First minus second, or None when no draw defines it.
+    """
+    differences = first[1] - second[1]
+    interval = percentile_interval(differences)
+    if interval is None:
+        return None
+    defined = differences[np.isfinite(differences)]
+    side = min(np.count_nonzero(defined <= 0.0), np.count_nonzero(defined >= 0.0))
+    return Difference(first[0] - second[0], interval, min(1.0, 2.0 * (side + 1) / (defined.size + 1)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment (Scandinavian Journal of Statistics 6, 1979).
+
+    Args:
+        p_values: Family of p-values.
+
+    Returns:
+        Adjusted p-values, in the order given.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, position in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[position]))
+        adjusted[position] = largest
+    return adjusted

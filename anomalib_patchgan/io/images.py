@@ -1,0 +1,148 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Photographs and masks."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from anomalib_patchgan.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+# A mask written as JPEG or with soft edges is cut at half of the brightest value that eight bits hold.
+_MASK_THRESHOLD = 127
+
+
+def read_photograph(path: Path, shorter_side: int | None = None) -> NDArray[np.uint8]:
+    """Read a colour photograph.
+
+    Args:
+        path: A file that Pillow can read.
+        shorter_side: Pixels of the shorter side that the picture is brought to, antialiased and with its aspect kept;
+            None leaves the size.
+
+    Returns:
+        Intensities, uint8 ``[rows, columns, 3]``.
+
+    Raises:
+        InputError: If the file cannot be read as an image.
+    """
+    picture = _open(path, "RGB")
+    if shorter_side is not None:
+        rows, columns = size_with_shorter_side((picture.height, picture.width), shorter_side)
+        picture = picture.resize((columns, rows), Image.Resampling.BILINEAR)
+    return np.asarray(picture)
+
+
+def read_photograph_size(path: Path) -> tuple[int, int]:
+    """Read rows and columns of an image, not its pixels.
+
+    Args:
+        path: A file that Pillow can read.
+
+    Raises:
+        InputError: If the file cannot be read as an image.
+    """
+    with _reading(path), Image.open(path) as picture:
+        return picture.height, picture.width
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """Read a mask in which bright means lesion.
+
+    Args:
+        path: A file that Pillow can read.
+
+    Returns:
+        The mask, bool ``[rows, columns]``.
+
+    Raises:
+        InputError: If the file cannot be read as an image.
+    """
+    return np.asarray(_open(path, "L")) > _MASK_THRESHOLD
+
+
+def size_with_shorter_side(size: tuple[int, int], shorter_side: int) -> tuple[int, int]:
+    """Scale rows and columns so that the shorter becomes ``shorter_side`` pixels and the aspect stays."""
+    scale = shorter_side / min(size)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def resize_image(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize one channel, antialiased.
+
+    Args:
+        image: Intensities, float32 ``[rows, columns]``.
+        size: Rows and columns wanted.
+
+    Returns:
+        Intensities within the range of the input, float32 ``[rows, columns]``.
+    """
+    if image.shape == size:
+        return image
+    resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Resize a mask: a pixel is set where at least half of it is covered.
+
+    A mask that is not empty never becomes empty: a lesion too thin for that rule keeps the pixels it covers most.
+
+    Args:
+        mask: bool ``[rows, columns]``.
+        size: Rows and columns wanted.
+    """
+    if mask.shape == size:
+        return mask
+    if not mask.any():
+        return np.zeros(size, dtype=bool)
+    coverage = np.asarray(
+        Image.fromarray(mask.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BOX), dtype=np.float32
+    )
+    return coverage >= min(0.5, float(coverage.max()))
+
+
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a PNG under a temporary name and rename it, so that no reader ever meets half a file.
+
+    Args:
+        path: Where to; missing folders are made.
+        image: uint8 ``[rows, columns]`` or ``[rows, columns, 3]``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".png")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            Image.fromarray(image).save(stream, format="PNG", compress_level=1)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _open(path: Path, mode: str) -> Image.Image:
+    with _reading(path), Image.open(path) as picture:
+        return picture.convert(mode)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: found no such file, expected an image.") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise InputError(f"{path}: found a file that cannot be read ({error}), expected an image.") from error

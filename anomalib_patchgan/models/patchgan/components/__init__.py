@@ -1,0 +1,4 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The parts of Patch-GAN."""

@@ -1,0 +1,52 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Masks that hide square cells of an image: fresh random ones for training, complementary ones for testing."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def complementary_masks(rows: int, columns: int, count: int) -> Tensor:
+    """Share the cells of a grid out among masks, so that every cell is hidden by exactly one of them.
+
+    Cell (i, j) belongs to mask ``(i + s j) mod count`` with ``s = max(1, count // 2)``, which keeps cells of one mask
+    apart, so that a hidden cell is surrounded by visible ones.
+
+    Args:
+        rows: Cells down the image, at least 1.
+        columns: Cells across the image, at least 1.
+        count: How many masks, at least 2; each hides about 1 / count of the image.
+
+    Returns:
+        Float tensor [count, 1, rows, columns] of 0 (visible) and 1 (hidden); it sums to 1 over the first axis.
+    """
+    row = torch.arange(rows).view(-1, 1)
+    column = torch.arange(columns).view(1, -1)
+    owner = (row + max(1, count // 2) * column) % count
+    return torch.stack([(owner == index).float() for index in range(count)]).unsqueeze(1)
+
+
+def random_masks(images: int, rows: int, columns: int, share: float, device: torch.device) -> Tensor:
+    """Hide a random choice of cells, a new one for every image.
+
+    Args:
+        images: Number of images N.
+        rows: Cells down the image.
+        columns: Cells across the image.
+        share: Share of the cells that is hidden, in (0, 1); at least one cell always is.
+        device: Where the masks are made.
+
+    Returns:
+        Float tensor [N, 1, rows, columns] of 0 (visible) and 1 (hidden).
+    """
+    cells = rows * columns
+    hidden = max(1, round(share * cells))
+    order = torch.rand(images, cells, device=device).argsort(dim=1)
+    return (order < hidden).float().view(images, 1, rows, columns)
+
+
+def to_pixels(cells: Tensor, cell_size: int) -> Tensor:
+    """Bring a mask of cells [N, 1, rows, columns] to pixels [N, 1, rows * cell_size, columns * cell_size]."""
+    return functional.interpolate(cells, scale_factor=float(cell_size), mode="nearest")

@@ -1,0 +1,229 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Example images, chosen by rule and never by hand."""
+
+import io
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from anomalib_patchgan.report.findings import DataResult, run_threshold
+from anomalib_patchgan.store import Run, Store
+
+RULE = (
+    "Chosen by rule from the test set, by the image score of the method's first finished seed. Best: the abnormal "
+    "image with the highest score. Median: the one in the middle of the ranking of abnormal images. Worst: the "
+    "one with the lowest score. Missed: of the abnormal images at or below the threshold, the one with the largest "
+    "lesion. False alarm: the normal image with the highest score above the threshold."
+)
+_TILE = 192
+_OUTLINE = (0, 230, 255)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One encoded picture.
+
+    Attributes:
+        name: What it shows: ``input``, ``map`` or ``mask``.
+        content: The file's bytes.
+        kind: ``jpeg`` or ``png``.
+        width: In pixels.
+        height: In pixels.
+        alternative: Text that stands for the picture.
+    """
+
+    name: str
+    content: bytes
+    kind: str
+    width: int
+    height: int
+    alternative: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test image as the gallery shows it."""
+
+    rule: str
+    sample_id: str
+    subject_id: str
+    abnormal: bool
+    score: float
+    decision: str
+    lesion: str
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The examples of one data set, and what there is to say about them."""
+
+    examples: tuple[Example, ...]
+    remarks: tuple[str, ...]
+
+
+def choose(
+    labels: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    lesion_fractions: NDArray[np.float64],
+    threshold: float | None,
+) -> dict[int, str]:
+    """Choose the samples to show.
+
+    Args:
+        labels: [N], 0 or 1.
+        scores: [N].
+        lesion_fractions: [N], NaN where not known.
+        threshold: Score above which an image is called abnormal, or None.
+
+    Returns:
+        The name of the rule, or of the rules, that chose each position.
+    """
+    abnormal = np.flatnonzero(labels == 1)
+    ranked = abnormal[np.argsort(-scores[abnormal], kind="stable")]
+    chosen: list[tuple[str, int]] = []
+    if ranked.size:
+        middle = ranked[(ranked.size - 1) // 2]
+        chosen += [("Best", int(ranked[0])), ("Median", int(middle)), ("Worst", int(ranked[-1]))]
+    if threshold is not None:
+        missed = ranked[scores[ranked] <= threshold]
+        if missed.size:
+            size = np.nan_to_num(lesion_fractions[missed], nan=-1.0)
+            chosen.append(("Missed", int(missed[np.argmax(size)])))
+        normal = np.flatnonzero(labels == 0)
+        alarms = normal[scores[normal] > threshold]
+        if alarms.size:
+            chosen.append(("False alarm", int(alarms[np.argmax(scores[alarms])])))
+    rules: dict[int, str] = {}
+    for rule, position in chosen:
+        rules[position] = f"{rules[position]}, {rule.lower()}" if position in rules else rule
+    return rules
+
+
+def gallery(store: Store, data: DataResult, method: str) -> Gallery:
+    """Make the examples of one data set from the method's first finished seed."""
+    row = next((one for one in data.results if one.model == method and one.seeds), None)
+    if row is None or data.record is None:
+        return Gallery((), (f"No examples: {method} has no usable result on this data set.",))
+    run = next(one for one in row.runs if one.seed == row.seeds[0].seed)
+    maps = store.load_run(run.key, with_maps=True).maps
+    record = store.load_data(run.data_key)
+    if record.images is None or record.masks is None or run.scores is None:
+        return Gallery((), ("No examples: the store holds no test images of this data set.",))
+    threshold = run_threshold(run)
+    scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
+    samples = record.samples
+    chosen = choose(
+        samples["label"].to_numpy(), scores, samples["lesion_fraction"].to_numpy(dtype=np.float64), threshold
+    )
+    scale = _scale(maps)
+    examples = []
+    for position, rule in chosen.items():
+        sample = samples.iloc[position]
+        fraction = float(sample["lesion_fraction"])
+        examples.append(
+            Example(
+                rule=rule,
+                sample_id=str(sample["sample_id"]),
+                subject_id=str(sample["subject_id"]),
+                abnormal=bool(sample["label"] == 1),
+                score=float(scores[position]),
+                decision=_decision(float(scores[position]), threshold),
+                lesion=f"{100.0 * fraction:.1f} % of the image" if np.isfinite(fraction) else "size not recorded",
+                tiles=_tiles(
+                    record.images[position],
+                    record.masks[position],
+                    None if maps is None or scale is None else maps[position],
+                    scale or (0.0, 1.0),
+                    str(sample["sample_id"]),
+                ),
+            )
+        )
+    return Gallery(tuple(examples), tuple(_remarks(run, threshold, maps is not None, scale, chosen)))
+
+
+def _decision(score: float, threshold: float | None) -> str:
+    if threshold is None:
+        return "no threshold"
+    return "called abnormal" if score > threshold else "called normal"
+
+
+def _remarks(
+    run: Run, threshold: float | None, has_maps: bool, scale: tuple[float, float] | None, chosen: dict[int, str]
+) -> list[str]:
+    """Say which run is shown, how its map is coloured and which rule found nothing."""
+    remarks = [f"Seed {run.seed}; scores are raw, before any normalisation."]
+    if threshold is None:
+        remarks.append("The threshold is not attainable with these calibration samples, so no miss can be named.")
+    else:
+        remarks.append(f"Threshold {threshold:.4g}.")
+        rules = ", ".join(chosen.values()).lower()
+        if "missed" not in rules:
+            remarks.append("No abnormal image was missed at the threshold.")
+        if "false alarm" not in rules:
+            remarks.append("No normal image was above the threshold.")
+    if not has_maps:
+        remarks.append("The store holds no anomaly maps of this run, so none are shown.")
+    elif scale is None:
+        remarks.append("The anomaly maps hold no finite value, so none are shown.")
+    else:
+        remarks.append(
+            f"One colour scale for all maps, dark {scale[0]:.3g} to bright {scale[1]:.3g} "
+            "(1st to 99.9th percentile of all test pixels)."
+        )
+    return remarks
+
+
+def _scale(maps: NDArray[np.float16] | None) -> tuple[float, float] | None:
+    """Common range of the colours, so that the maps of one data set can be compared by eye."""
+    if maps is None:
+        return None
+    finite = maps[np.isfinite(maps)].astype(np.float32)
+    if not finite.size:
+        return None
+    low, high = np.percentile(finite, [1.0, 99.9])
+    return float(low), float(high)
+
+
+def _tiles(
+    image: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    anomaly_map: NDArray[np.float16] | None,
+    scale: tuple[float, float],
+    sample_id: str,
+) -> tuple[Tile, ...]:
+    """Encode the input, the map and the lesion's outline at the size of the gallery."""
+    factor = _TILE / max(image.shape[:2])
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    smooth = Image.Resampling.LANCZOS if factor < 1.0 else Image.Resampling.BICUBIC
+    picture = Image.fromarray(image).convert("RGB").resize(size, smooth)
+    lesion = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)) > 0
+    outlined = np.asarray(picture).copy()
+    outlined[lesion & ~ndimage.binary_erosion(lesion, iterations=2)] = _OUTLINE
+    outline_text = f"{sample_id}: input with the lesion outlined" if mask.any() else f"{sample_id}: input, no lesion"
+    tiles = [
+        _jpeg("input", picture, f"{sample_id}: input image"),
+        _jpeg("mask", Image.fromarray(outlined), outline_text),
+    ]
+    if anomaly_map is not None:
+        low, high = scale
+        spread = max(high - low, float(np.finfo(np.float32).tiny))
+        values = np.nan_to_num(np.clip((anomaly_map.astype(np.float32) - low) / spread, 0.0, 1.0))
+        levels = Image.fromarray(np.round(values * 255.0).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+        levels.putpalette((mpl.colormaps["magma"](np.arange(256), bytes=True)[:, :3]).tobytes())
+        buffer = io.BytesIO()
+        levels.save(buffer, "PNG", optimize=True)
+        tiles.insert(1, Tile("map", buffer.getvalue(), "png", *size, f"{sample_id}: anomaly map of the method"))
+    return tuple(tiles)
+
+
+def _jpeg(name: str, picture: Image.Image, alternative: str) -> Tile:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90, subsampling=0, optimize=True)
+    return Tile(name, buffer.getvalue(), "jpeg", *picture.size, alternative)

@@ -1,0 +1,351 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a store shows: every number of the report, computed from the stored scores alone."""
+
+import contextlib
+import math
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalib_patchgan import evaluation
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.store import DataRecord, Run, Store
+
+TARGET_FALSE_POSITIVE_RATE = 0.05
+SPECIFICITY = 0.95
+TRAINING_STAGE = "fit"
+"""Name of the training among a run's timings."""
+ROC_GRID = np.linspace(0.0, 1.0, 201)
+"""False-positive rates at which the seeds' ROC curves are averaged."""
+
+# What a damaged or foreign file raises in the libraries that read it.
+_UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A job without a usable result.
+
+    Attributes:
+        job: Its entry in the plan.
+        status: ``failed``, ``not run`` or ``unreadable``.
+        sentence: What happened.
+        traceback: Full traceback, where there is one.
+    """
+
+    job: dict[str, Any]
+    status: str
+    sentence: str
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """What one seed of one model reached; None where it is not defined."""
+
+    seed: int
+    auroc: float
+    average_precision: float
+    sensitivity: float
+    pixel_average_precision: float | None
+    pixel_auroc: float | None
+    false_positive_rate: float | None
+    calibration_size: int
+    roc: NDArray[np.float64]
+    draws: NDArray[np.float64]
+
+
+@dataclass
+class ModelResult:
+    """One row of a result table: one model on one data set, the mean over its seeds.
+
+    Attributes:
+        model: Row name.
+        role: ``method``, ``comparator``, ``trivial`` or ``control``.
+        note: What a reader has to know about the row.
+        planned: Number of seeds in the plan.
+        runs: Finished runs, without maps.
+        seeds: Scores of the seeds that could be scored.
+        flags: What is suspicious, in plain words.
+    """
+
+    model: str
+    role: str
+    note: str
+    planned: int = 0
+    runs: list[Run] = field(default_factory=list)
+    seeds: list[SeedScore] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
+
+    def mean(self, value: Callable[[SeedScore], float | None]) -> float | None:
+        """Mean of a value over the seeds that have it, or None when none has."""
+        known = [one for one in map(value, self.seeds) if one is not None]
+        return float(np.mean(known)) if known else None
+
+    @property
+    def auroc(self) -> float | None:
+        """Image AUROC, mean over seeds."""
+        return self.mean(lambda seed: seed.auroc)
+
+    @property
+    def draws(self) -> NDArray[np.float64]:
+        """[draws] the mean over seeds of the image AUROC in every bootstrap draw."""
+        return np.mean([seed.draws for seed in self.seeds], axis=0)
+
+    @property
+    def interval(self) -> evaluation.Interval | None:
+        """95 % interval of the image AUROC over subjects."""
+        return evaluation.percentile_interval(self.draws) if self.seeds else None
+
+    @property
+    def seed_deviation(self) -> float | None:
+        """Standard deviation of the image AUROC over seeds, or None with fewer than two."""
+        values = [seed.auroc for seed in self.seeds]
+        return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+    @property
+    def training_seconds(self) -> float | None:
+        """Mean training time, where it was recorded."""
+        known = [run.timings[TRAINING_STAGE] for run in self.runs if TRAINING_STAGE in run.timings]
+        return float(np.mean(known)) if known else None
+
+    @property
+    def parameters(self) -> int | None:
+        """Number of parameters of the network."""
+        return next((run.parameters for run in self.runs if run.parameters is not None), None)
+
+    @property
+    def roc(self) -> NDArray[np.float64]:
+        """True-positive rates at :data:`ROC_GRID`, mean over seeds."""
+        return np.mean([seed.roc for seed in self.seeds], axis=0)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The method against one other model, on the same subjects.
+
+    Attributes:
+        model: The other model.
+        role: Its role.
+        difference: Method minus the other, image AUROC.
+        adjusted_p: Holm-adjusted over every comparison in the report.
+    """
+
+    model: str
+    role: str
+    difference: evaluation.Difference
+    adjusted_p: float
+
+    @property
+    def verdict(self) -> str:
+        """``ahead``, ``behind`` or ``not separable``: the sign counts only when the adjusted p-value is below 0.05."""
+        if self.adjusted_p >= 0.05:
+            return "not separable"
+        return "ahead" if self.difference.value > 0.0 else "behind"
+
+
+@dataclass
+class DataResult:
+    """Everything known about one data set.
+
+    Attributes:
+        name: Its name in the suite.
+        record: Test samples and card, without images; None when no job could store it.
+        results: One for each model, best image AUROC first, those without a result last.
+        comparisons: The method against every other model that has a result.
+        prevalence: Share of abnormal test samples.
+        pixel_prevalence: Share of lesion pixels, where masks could be read.
+        subjects: Number of test subjects.
+    """
+
+    name: str
+    record: DataRecord | None = None
+    results: list[ModelResult] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    prevalence: float | None = None
+    pixel_prevalence: float | None = None
+    subjects: int = 0
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the data set says about itself; empty when it is not known."""
+        return self.record.card if self.record else {}
+
+
+@dataclass
+class Findings:
+    """Everything that the report prints."""
+
+    plan: dict[str, Any]
+    data: list[DataResult]
+    failures: list[Failure]
+
+    @property
+    def method(self) -> str:
+        """Row name of the method under test."""
+        return str(self.plan.get("method") or "the method")
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every finished run, in the order of the plan."""
+        return [run for data in self.data for result in data.results for run in result.runs]
+
+    @property
+    def phantom(self) -> bool:
+        """Whether any data set is synthetic."""
+        return any(data.card.get("phantom") for data in self.data)
+
+
+def collect(store: Store) -> Findings:
+    """Read the store and compute every number.
+
+    Raises:
+        InputError: When the folder holds no plan.
+    """
+    plan = store.load_plan()
+    jobs: list[dict[str, Any]] = list(plan.get("jobs") or [])
+    failures: list[Failure] = []
+    names = list(dict.fromkeys([*(plan.get("data") or {}), *(str(job["data"]) for job in jobs)]))
+    data = [_collect_data(store, name, [job for job in jobs if job["data"] == name], failures) for name in names]
+    findings = Findings(plan, data, failures)
+    _compare(findings)
+    return findings
+
+
+def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failures: list[Failure]) -> DataResult:
+    """Read the jobs of one data set, keeping the maps of one job in memory at a time."""
+    result = DataResult(name)
+    rows: dict[str, ModelResult] = {}
+    test: _TestData | None = None
+    for job in jobs:
+        row = rows.setdefault(job["model"], ModelResult(job["model"], job.get("role", ""), job.get("note") or ""))
+        row.planned += 1
+        try:
+            status = store.run_status(job["key"])
+            if status is None:
+                failures.append(Failure(job, "not run", "The job is in the plan but has left nothing in the store."))
+                continue
+            run = store.load_run(job["key"], with_maps=True)
+            if status != "finished" or run.scores is None:
+                failures.append(Failure(job, "failed", run.error or "No sentence was recorded.", run.traceback))
+                continue
+            if test is None:
+                test = _read_test_data(store, run.data_key)
+            _score(row, run, test)
+        except _UNREADABLE as error:
+            failures.append(Failure(job, "unreadable", f"{type(error).__name__}: {error}"))
+            continue
+        run.maps = None
+        row.runs.append(run)
+    planned_key = next((job["data_key"] for job in jobs if job.get("data_key")), None)
+    if test is None and planned_key is not None:
+        # Where no job has finished, the plan still names the data record, and its card is worth showing.
+        with contextlib.suppress(*_UNREADABLE):
+            test = _read_test_data(store, planned_key)
+    if test is not None:
+        result.record = test.record
+        result.prevalence = evaluation.prevalence(test.record.samples["label"])
+        result.subjects = int(test.record.samples["subject_id"].nunique())
+        result.pixel_prevalence = float(test.masks.mean())
+    for row in rows.values():
+        _flag(row)
+    result.results = sorted(rows.values(), key=lambda row: -math.inf if row.auroc is None else row.auroc, reverse=True)
+    return result
+
+
+@dataclass(frozen=True)
+class _TestData:
+    """A data record as the scores need it: its images are dropped, its masks stand apart to be dropped later."""
+
+    record: DataRecord
+    masks: NDArray[np.bool_]
+    draws: evaluation.SubjectDraws
+
+
+def _read_test_data(store: Store, key: str) -> _TestData:
+    record = store.load_data(key)
+    masks, record.images, record.masks = record.masks, None, None
+    if masks is None:
+        raise InputError(f"data {key}: found no masks, expected one for each test sample.")
+    return _TestData(record, masks, evaluation.draw_subjects(record.samples["subject_id"].astype(str).tolist()))
+
+
+def _score(row: ModelResult, run: Run, test: _TestData) -> None:
+    """Add the scores of one finished run to its row, or a flag that says why it has none."""
+    samples = test.record.samples
+    if run.data_key != test.record.key:
+        raise InputError(f"run {run.key}: found the data_key {run.data_key}, expected {test.record.key}.")
+    if run.scores is None or run.scores["sample_id"].tolist() != samples["sample_id"].tolist():
+        raise InputError(f"run {run.key}: found other test samples than its data record lists, expected the same ones.")
+    labels = samples["label"].to_numpy()
+    scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
+    seed_flags = [f"seed {run.seed}: {flag}" for flag in evaluation.score_flags(scores)]
+    row.flags += seed_flags
+    if not np.isfinite(scores).all():
+        return
+    pixel: evaluation.PixelCounts | None = None
+    if run.maps is not None:
+        try:
+            pixel = evaluation.count_pixels(run.maps, test.masks)
+        except InputError as error:
+            row.flags.append(f"seed {run.seed}: no pixel metric, {error}")
+    false_positive_rate, true_positive_rate = evaluation.roc_curve(labels, scores)
+    threshold = run_threshold(run)
+    row.seeds.append(
+        SeedScore(
+            seed=run.seed,
+            auroc=evaluation.auroc(labels, scores),
+            average_precision=evaluation.average_precision(labels, scores),
+            sensitivity=evaluation.sensitivity_at_specificity(labels, scores, SPECIFICITY),
+            pixel_average_precision=None if pixel is None else pixel.average_precision(),
+            pixel_auroc=None if pixel is None else pixel.auroc(),
+            false_positive_rate=(
+                None if threshold is None else evaluation.false_positive_rate(labels, scores, threshold)
+            ),
+            calibration_size=0 if run.calibration is None else len(run.calibration),
+            roc=np.interp(ROC_GRID, false_positive_rate, true_positive_rate),
+            draws=evaluation.auroc_draws(labels, scores, test.draws),
+        )
+    )
+
+
+def run_threshold(run: Run) -> float | None:
+    """The conformal threshold of a run at the report's target rate, or None where it is not attainable."""
+    if run.calibration is None:
+        return None
+    normals = run.calibration["raw_score"].to_numpy(dtype=np.float64)
+    return evaluation.conformal_threshold(normals, TARGET_FALSE_POSITIVE_RATE) if np.isfinite(normals).all() else None
+
+
+def _flag(row: ModelResult) -> None:
+    """Add what is suspicious about the row as a whole."""
+    if row.auroc is None:
+        row.flags.insert(0, "no usable result" if row.runs else "no finished job")
+        return
+    row.flags += evaluation.ranking_flags(row.auroc, row.interval)
+    if len(row.seeds) < row.planned:
+        row.flags.append(f"{len(row.seeds)} of {row.planned} seeds only")
+    if row.interval is not None and row.interval.draws < 0.95 * evaluation.DRAWS:
+        row.flags.append(f"interval from {row.interval.draws} of {evaluation.DRAWS} draws: very few subjects")
+
+
+def _compare(findings: Findings) -> None:
+    """Compare the method with every other model; Holm's family is every comparison in the report."""
+    pending: list[tuple[DataResult, ModelResult, evaluation.Difference]] = []
+    for data in findings.data:
+        method = next((row for row in data.results if row.model == findings.method and row.seeds), None)
+        for other in data.results:
+            if method is None or other is method or other.auroc is None or method.auroc is None:
+                continue
+            difference = evaluation.paired_difference((method.auroc, method.draws), (other.auroc, other.draws))
+            if difference is not None:
+                pending.append((data, other, difference))
+    adjusted = evaluation.holm([difference.p_value for _, _, difference in pending])
+    for (data, other, difference), adjusted_p in zip(pending, adjusted, strict=True):
+        data.comparisons.append(Comparison(other.model, other.role, difference, adjusted_p))

@@ -1,0 +1,113 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The verdict in words: who is ahead, by how much, and what cannot be told apart."""
+
+from collections.abc import Sequence
+
+from anomalib_patchgan import evaluation
+from anomalib_patchgan.report.findings import Comparison, DataResult, Findings
+
+VERDICTS = ("ahead", "behind", "not separable")
+HOW_TO_READ = (
+    "One point is 0.01 of image AUROC.",
+    f"Intervals are 95 % percentile intervals over {evaluation.DRAWS:,} draws of whole test subjects, the same draws "
+    "for every model and every seed; within a draw the statistic is the mean over seeds. The standard deviation "
+    "over seeds stands apart.",
+    "A difference counts as ahead or behind when its p-value, Holm-adjusted over every comparison in this report, is "
+    "below 0.05; the intervals of the differences are not adjusted.",
+    "A control, such as an untrained copy, shows what the method owes to one of its parts; it is no rival.",
+    "Average precision, of images as of pixels, is read against the prevalence: a score without information reaches "
+    "the prevalence.",
+    "False positives: the share of normal test images above a conformal threshold, which is the k-th smallest score of "
+    "n normal calibration images with k = (n + 1)(1 − target), rounded up. Images of one subject are alike, so with "
+    "several images of a subject the target is aimed at and not guaranteed.",
+)
+
+
+def points(value: float) -> str:
+    """A share as percentage points with one decimal, for instance ``-3.1``, with a true minus sign."""
+    # Adding 0.0 turns the negative zero that rounding leaves into a plain one.
+    return f"{round(100.0 * value, 1) + 0.0:.1f}".replace("-", "−")
+
+
+def verdict_headline(data: DataResult, method: str) -> str:
+    """One sentence on one data set that says plainly whether the method wins, loses or neither.
+
+    Controls, such as an untrained copy of the method, are no rivals and are not counted here.
+    """
+    if not any(row.model == method and row.seeds for row in data.results):
+        return f"No verdict: {method} has no usable result on this data set."
+    rivals = [one for one in data.comparisons if one.role != "control"]
+    if not rivals:
+        return f"No verdict: {method} has no rival with a usable result on this data set."
+    ahead = [one for one in rivals if one.verdict == "ahead"]
+    behind = [one for one in rivals if one.verdict == "behind"]
+    if behind:
+        losing = f"{method} loses here: it is behind {_listed(behind, -1.0)}"
+        return f"{losing}, and ahead of {len(ahead)} of {len(rivals)} rivals." if len(rivals) > 1 else f"{losing}."
+    if len(ahead) == len(rivals):
+        others = f"all {len(rivals)} rivals" if len(rivals) > 1 else "its only rival"
+        return f"{method} is ahead of {others}."
+    if ahead:
+        return (
+            f"{method} is ahead of {len(ahead)} of {len(rivals)} rivals and not separable from the others; "
+            "none is ahead of it."
+        )
+    others = f"any of its {len(rivals)} rivals" if len(rivals) > 1 else "its only rival"
+    return f"{method} is not separable from {others}."
+
+
+def verdict_sentences(data: DataResult, method: str) -> list[str]:
+    """What the headline leaves to say: whom the method is ahead of, what is not separable, and the controls."""
+    rivals = [one for one in data.comparisons if one.role != "control"]
+    ahead = [one for one in rivals if one.verdict == "ahead"]
+    sentences = [f"{method} is ahead of {_listed(ahead, 1.0)}."] if ahead else []
+    unclear = [one for one in rivals if one.verdict == "not separable"]
+    if unclear:
+        sentences.append(f"{method} is not separable from {_listed_differences(unclear)}.")
+    sentences += [
+        f"Against the control {one.model}: {one.verdict} ({_signed(one)})."
+        for one in data.comparisons
+        if one.role == "control"
+    ]
+    return sentences
+
+
+def overall_verdict(findings: Findings) -> str:
+    """One sentence over all data sets, counted and not averaged."""
+    rivals = [one for data in findings.data for one in data.comparisons if one.role != "control"]
+    if not rivals:
+        return f"There is no comparison yet: {findings.method} and a rival need a finished job on the same data set."
+    ahead, behind, unclear = (sum(one.verdict == verdict for one in rivals) for verdict in VERDICTS)
+    comparisons = "1 comparison" if len(rivals) == 1 else f"{len(rivals)} comparisons"
+    return (
+        f"Over {comparisons}, {findings.method} is ahead in {ahead}, behind in {behind} and not separable in {unclear}."
+    )
+
+
+def _listed(comparisons: Sequence[Comparison], sign: float) -> str:
+    """Name the models and by how much, the difference counted in the direction of the sentence."""
+    parts = []
+    for one in comparisons:
+        interval = one.difference.interval
+        low, high = sorted((sign * interval.low, sign * interval.high))
+        value = points(sign * one.difference.value)
+        parts.append(f"{one.model} by {value} points (95 % interval {points(low)} to {points(high)})")
+    return _joined(parts)
+
+
+def _listed_differences(comparisons: Sequence[Comparison]) -> str:
+    return _joined([f"{one.model} ({_signed(one)})" for one in comparisons])
+
+
+def _signed(one: Comparison) -> str:
+    interval = one.difference.interval
+    sign = "+" if one.difference.value > 0.0 else ""
+    return (
+        f"{sign}{points(one.difference.value)} points, 95 % interval {points(interval.low)} to {points(interval.high)}"
+    )
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

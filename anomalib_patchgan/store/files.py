@@ -1,0 +1,101 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Writing and reading folders so that a killed process never leaves a half-written one behind."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.store.schema import SCHEMA_VERSION
+
+UNFINISHED_PREFIX = ".unfinished-"
+
+
+@contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary sibling folder that becomes ``target`` when the block ends without an exception.
+
+    Args:
+        target: Folder to create, or to replace as a whole.
+
+    Yields:
+        The empty temporary folder to write to.
+    """
+    temporary = target.parent / f"{UNFINISHED_PREFIX}{target.name}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if target.exists():
+        # A folder cannot be renamed over another one; the old one steps aside under a name that no reader takes.
+        aside = target.parent / f"{UNFINISHED_PREFIX}old-{target.name}"
+        shutil.rmtree(aside, ignore_errors=True)
+        target.rename(aside)
+        temporary.rename(target)
+        shutil.rmtree(aside)
+    else:
+        temporary.rename(target)
+
+
+def remove_unfinished(parent: Path) -> int:
+    """Remove what killed writes left in a folder and return how many there were."""
+    leftovers = sorted(parent.glob(f"{UNFINISHED_PREFIX}*")) if parent.is_dir() else []
+    for leftover in leftovers:
+        shutil.rmtree(leftover, ignore_errors=True)
+    return len(leftovers)
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON can hold: numpy scalars, paths and tuples become plain, NaN and infinity None."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    return str(value)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file with the schema version; the file appears complete or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    text = json.dumps(plain({"schema_version": SCHEMA_VERSION} | content), indent=1, ensure_ascii=False)
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)  # noqa: PTH105 - the documented atomic call on every platform
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of this schema version.
+
+    Raises:
+        InputError: The file is missing, is not JSON, or was written with another schema version.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; expected a file written by `anomalib-patchgan benchmark`.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read as JSON ({error}); remove its folder to have it made again."
+        ) from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError(f"{path} has schema_version {version!r}; this version of the package reads {SCHEMA_VERSION}.")
+    del content["schema_version"]
+    return content

@@ -1,0 +1,160 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A folder of runs: written atomically, read without torch.
+
+Layout::
+
+    plan.json
+    jobs/<key>/{run.json, scores.parquet, calibration.parquet, maps.npz, curves.parquet}
+    data/<key>/{card.json, samples.parquet, images.npz}
+"""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.store.files import read_json, remove_unfinished, replaced_folder, write_json
+from anomalib_patchgan.store.schema import DataRecord, Run
+
+_RUN_TABLES = ("scores", "calibration", "curves")
+_RUN_IN_OTHER_FILES = (*_RUN_TABLES, "maps")
+_DATA_IN_OTHER_FILES = ("samples", "images", "masks")
+
+
+class Store:
+    """The result store in one folder.
+
+    Args:
+        root: Folder of the store; it is made on the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def clean(self) -> int:
+        """Remove what killed writes left behind and return how many there were; for the one process that writes."""
+        return remove_unfinished(self.root / "jobs") + remove_unfinished(self.root / "data")
+
+    def save_run(self, run: Run) -> None:
+        """Write a run; one that failed earlier is replaced, one that finished never is.
+
+        Raises:
+            FileExistsError: A finished run is stored under this key.
+            ValueError: The status is unknown, or a finished run has no scores or maps of another length.
+        """
+        if run.status not in {"finished", "failed"}:
+            raise ValueError(f"run {run.key} has status {run.status!r}, expected 'finished' or 'failed'")
+        if run.status == "finished" and run.scores is None:
+            raise ValueError(f"run {run.key} is finished but has no scores")
+        if run.scores is not None and run.maps is not None and len(run.maps) != len(run.scores):
+            raise ValueError(f"run {run.key} has {len(run.maps)} maps for {len(run.scores)} scores")
+        if self.run_status(run.key) == "finished":
+            raise FileExistsError(f"a finished run is never overwritten: {self._run_folder(run.key)}")
+        content = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in _RUN_IN_OTHER_FILES}
+        with replaced_folder(self._run_folder(run.key)) as folder:
+            for name in _RUN_TABLES:
+                table = getattr(run, name)
+                if table is not None:
+                    table.to_parquet(folder / f"{name}.parquet", index=False)
+            if run.maps is not None:
+                np.savez_compressed(folder / "maps.npz", maps=run.maps.astype(np.float16, copy=False))
+            write_json(folder / "run.json", content)
+
+    def load_run(self, key: str, with_maps: bool = False) -> Run:
+        """Read a run; the maps, which are large, only when asked for.
+
+        Raises:
+            InputError: There is no such run, or it was written by another version.
+        """
+        folder = self._run_folder(key)
+        content = read_json(folder / "run.json")
+        large: dict[str, Any] = {
+            name: pd.read_parquet(folder / f"{name}.parquet") if (folder / f"{name}.parquet").exists() else None
+            for name in _RUN_TABLES
+        }
+        if with_maps and (folder / "maps.npz").exists():
+            with np.load(folder / "maps.npz", allow_pickle=False) as archive:
+                large["maps"] = archive["maps"]
+        return Run(**_known(Run, content, folder / "run.json"), **large)
+
+    def run_status(self, key: str) -> str | None:
+        """Say ``finished`` or ``failed`` without reading the tables, or None where there is no run."""
+        path = self._run_folder(key) / "run.json"
+        return str(read_json(path)["status"]) if path.exists() else None
+
+    def save_data(self, record: DataRecord) -> None:
+        """Write a data record; one that is there stays, since its key says that it is the same.
+
+        Raises:
+            ValueError: Images or masks are missing or are not as many as the samples.
+        """
+        if self.has_data(record.key):
+            return
+        if record.images is None or record.masks is None:
+            raise ValueError(f"data {record.key} has no images or no masks")
+        for name, array in (("images", record.images), ("masks", record.masks)):
+            if len(array) != len(record.samples):
+                raise ValueError(f"data {record.key} has {len(array)} {name} for {len(record.samples)} samples")
+        content = {
+            item.name: getattr(record, item.name) for item in fields(record) if item.name not in _DATA_IN_OTHER_FILES
+        }
+        with replaced_folder(self._data_folder(record.key)) as folder:
+            record.samples.to_parquet(folder / "samples.parquet", index=False)
+            np.savez_compressed(folder / "images.npz", images=record.images, masks=record.masks)
+            write_json(folder / "card.json", content)
+
+    def load_data(self, key: str, with_images: bool = True) -> DataRecord:
+        """Read a data record.
+
+        Raises:
+            InputError: There is no such record, or it was written by another version.
+        """
+        folder = self._data_folder(key)
+        content = read_json(folder / "card.json")
+        large: dict[str, Any] = {"samples": pd.read_parquet(folder / "samples.parquet")}
+        if with_images:
+            with np.load(folder / "images.npz", allow_pickle=False) as archive:
+                large |= {name: archive[name] for name in ("images", "masks")}
+        return DataRecord(**_known(DataRecord, content, folder / "card.json"), **large)
+
+    def has_data(self, key: str) -> bool:
+        """Say whether a data record with this key is stored."""
+        return (self._data_folder(key) / "card.json").exists()
+
+    def save_plan(self, plan: dict[str, Any]) -> None:
+        """Write the plan; the one that was there is replaced."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_json(self.root / "plan.json", plan)
+
+    def load_plan(self) -> dict[str, Any]:
+        """Read the plan.
+
+        Raises:
+            InputError: The folder has no plan, or one of another version.
+        """
+        if not (self.root / "plan.json").exists():
+            found = "no plan.json in it" if self.root.is_dir() else "no such folder"
+            expected = "a folder written by `anomalib-patchgan benchmark`"
+            raise InputError(f"{self.root} is not a result store ({found}); expected {expected}.")
+        return read_json(self.root / "plan.json")
+
+    def _run_folder(self, key: str) -> Path:
+        return self.root / "jobs" / key
+
+    def _data_folder(self, key: str) -> Path:
+        return self.root / "data" / key
+
+
+def _known(schema: type, content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Check that a file has exactly the keys of its schema, so that a damaged one is a sentence and no TypeError."""
+    in_other_files = {*_RUN_IN_OTHER_FILES, *_DATA_IN_OTHER_FILES}
+    expected = {item.name for item in fields(schema)} - in_other_files
+    if set(content) != expected:
+        differing = ", ".join(sorted(expected.symmetric_difference(content)))
+        raise InputError(f"{path} has missing or unknown keys ({differing}); remove its folder to have it made again.")
+    return content

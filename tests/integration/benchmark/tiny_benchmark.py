@@ -1,0 +1,111 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A model that learns in a second, three that do not end well, and data that need no files."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anomalib import LearningType
+from anomalib.data import InferenceBatch
+from anomalib.models import AnomalibModule
+
+from anomalib_patchgan.data.base import Assembly, MedicalDataModule
+
+SIZE = 16
+GROUP_SIZES = {"train": 6, "reference": 2, "calibration": 4, "test": 8}
+
+
+@dataclass(frozen=True)
+class TinyProtocol:
+    normal_means: str = "Noise without a bright square."
+
+
+class TinyReader:
+    fingerprint = "tiny"
+
+    def read(self, sample: Any) -> tuple[np.ndarray, np.ndarray]:
+        draw = np.random.default_rng(int(sample["subject_id"].removeprefix("subject")))
+        image = draw.uniform(0.2, 0.4, (1, SIZE, SIZE)).astype(np.float32)
+        lesion = np.zeros((SIZE, SIZE), dtype=bool)
+        if sample["label_index"]:
+            lesion[4:8, 4:8] = True
+            image[0, lesion] = 0.9
+        return image, lesion
+
+
+class TinyData(MedicalDataModule):
+    def __init__(self, root: Path | str, cache_dir: Path | str | None = None) -> None:
+        super().__init__(root, "patch", TinyProtocol(), SIZE, 4, 3, 0, 0, cache_dir, None)
+
+    def _assemble(self) -> Assembly:
+        subjects: dict[str, list[str]] = {}
+        rows = []
+        for group, size in GROUP_SIZES.items():
+            first = sum(map(len, subjects.values()))
+            subjects[group] = [f"subject{first + number:03d}" for number in range(size)]
+            for number, subject in enumerate(subjects[group]):
+                label = int(group == "test" and number % 2)
+                position = {"slice_index": -1, "top": 0, "left": 0, "height": SIZE, "width": SIZE}
+                row = {"group": group, "sample_id": subject, "subject_id": subject, "label_index": label}
+                rows.append(row | {"lesion_fraction": label / 16} | position)
+        return Assembly(subjects, pd.DataFrame(rows), Counter(), TinyReader())
+
+
+class TinyNetwork(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reconstruct = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor | InferenceBatch:
+        reconstruction = self.reconstruct(images)
+        if self.training:
+            return reconstruction
+        # Only a map: the score has to be derived from it, as anomalib does.
+        return InferenceBatch(anomaly_map=(images - reconstruction).abs().mean(1, keepdim=True))
+
+
+class TinyModel(AnomalibModule):
+    def __init__(self, learning_rate: float = 0.01, evaluator: bool = True, visualizer: bool = True) -> None:
+        super().__init__(pre_processor=False, evaluator=evaluator, visualizer=visualizer)
+        self.model = TinyNetwork()
+        self.learning_rate = learning_rate
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+
+    def training_step(self, batch: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = (self.model(batch.image) - batch.image).square().mean()
+        self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.image))
+        return loss
+
+    def validation_step(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        return batch.update(**self.model(batch.image)._asdict())
+
+    @property
+    def trainer_arguments(self) -> dict[str, Any]:
+        return {}
+
+    @property
+    def learning_type(self) -> LearningType:
+        return LearningType.ONE_CLASS
+
+
+class RaisingModel(TinyModel):
+    def training_step(self, batch: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        raise RuntimeError("this model\nnever learns")
+
+
+class StoppedModel(TinyModel):
+    def training_step(self, batch: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+
+class UndefinedModel(TinyModel):
+    def validation_step(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        return batch.update(pred_score=torch.full((len(batch.image),), float("nan")))

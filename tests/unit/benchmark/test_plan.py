@@ -1,0 +1,111 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from anomalib_patchgan.benchmark import plan as plan_module
+from anomalib_patchgan.benchmark.fingerprint import digest, folder_digest
+from anomalib_patchgan.benchmark.plan import DataSummary, describe_plan, make_jobs
+from anomalib_patchgan.benchmark.suite import DataEntry, ModelEntry, Suite
+
+
+@pytest.fixture
+def suite() -> Suite:
+    return Suite(
+        name="tiny",
+        question="?",
+        method="A",
+        seeds=[0, 1],
+        data={"brain": DataEntry(class_path="package.Data", init_args={"root": "here", "image_size": 8})},
+        models={
+            "A": ModelEntry(class_path="package.Model", trainer={"max_epochs": 1}, init_args={"width": 8}),
+            "B": ModelEntry(class_path="package.Other", trainer={"max_epochs": 1}),
+        },
+    )
+
+
+@pytest.fixture
+def prepared() -> dict[str, DataSummary]:
+    return {"brain": DataSummary(key="k", content="c", protocol="slice", card_name="Brain", split_sha256="s")}
+
+
+def keys(suite, prepared) -> list[str]:
+    return [job.key for job in make_jobs(suite, prepared)]
+
+
+def test_every_model_meets_every_data_set_with_every_seed(suite, prepared):
+    jobs = make_jobs(suite, prepared)
+    assert [(job.model, job.seed) for job in jobs] == [("A", 0), ("A", 1), ("B", 0), ("B", 1)]
+    assert len(set(keys(suite, prepared))) == 4
+
+
+def test_keys_do_not_depend_on_where_the_data_lie(suite, prepared):
+    before = keys(suite, prepared)
+    suite.data["brain"].init_args |= {"root": "there", "cache_dir": "elsewhere"}
+    assert keys(suite, prepared) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda suite: suite.models["A"].init_args.update(width=9),
+        lambda suite: suite.models["A"].trainer.update(max_epochs=2),
+        lambda suite: suite.models["A"].overrides.update(brain={"init_args": {"width": 9}}),
+        lambda suite: suite.models["A"].backends.append("openvino_fp32"),
+        lambda suite: suite.data["brain"].init_args.update(image_size=16),
+        lambda suite: setattr(suite, "threads", 1),
+        lambda suite: setattr(suite, "seeds", [2, 3]),
+    ],
+)
+def test_keys_change_with_what_determines_the_outcome(suite, prepared, change):
+    before = keys(suite, prepared)[:2]
+    change(suite)
+    assert not set(before) & set(keys(suite, prepared))
+
+
+@pytest.mark.parametrize("change", [{"content": "other"}, {"split_sha256": "other"}])
+def test_keys_change_with_the_data(suite, prepared, change):
+    assert not set(keys(suite, prepared)) & set(keys(suite, {"brain": replace(prepared["brain"], **change)}))
+
+
+def test_keys_change_with_versions_and_sources(suite, prepared, monkeypatch):
+    before = keys(suite, prepared)
+    monkeypatch.setattr(plan_module, "package_versions", lambda: {"torch": "0"})
+    with_other_versions = keys(suite, prepared)
+    monkeypatch.setattr(plan_module, "job_source_digest", lambda: "other")
+    assert not set(before) & set(with_other_versions)
+    assert not set(with_other_versions) & set(keys(suite, prepared))
+
+
+def test_note_and_role_of_a_row_do_not_change_its_keys(suite, prepared):
+    before = keys(suite, prepared)
+    suite.models["A"].note = "Now with a note."
+    suite.models["A"].role = "method"
+    assert keys(suite, prepared) == before
+
+
+def test_plan_says_what_runs(suite, prepared):
+    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, "the command")
+    assert plan["jobs"][0]["model"] == "A"
+    assert plan["jobs"][0]["key"] == keys(suite, prepared)[0]
+    assert plan["data"]["brain"]["split_sha256"] == "s"
+    assert plan["command"] == "the command"
+
+
+def test_digest_does_not_depend_on_the_order_of_keys():
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert len(digest({})) == 16
+
+
+def test_folder_digest_sees_names_and_sizes_below_a_folder(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a").write_text("1")
+    before = folder_digest(tmp_path)
+    (tmp_path / "deep" / "a").write_text("12")
+    larger = folder_digest(tmp_path)
+    (tmp_path / "deep" / "a").rename(tmp_path / "deep" / "b")
+    assert len({before, larger, folder_digest(tmp_path)}) == 3
+    assert folder_digest(Path(tmp_path / "absent")) is None

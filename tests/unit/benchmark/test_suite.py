@@ -1,0 +1,171 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from anomalib_patchgan.benchmark.suite import dump_suite, read_suite
+from anomalib_patchgan.errors import InputError
+
+
+@pytest.fixture
+def content() -> dict:
+    return {
+        "name": "tiny",
+        "question": "Is it better?",
+        "method": "Patch-GAN",
+        "seeds": [0, 1],
+        "data": {
+            "brain": {
+                "class_path": "package.Data",
+                "init_args": {"root": "somewhere", "image_size": 64},
+                "phantoms": {"class_path": "package.Phantoms", "init_args": {"subjects": 4}},
+            }
+        },
+        "models": {
+            "Patch-GAN": {
+                "class_path": "package.Model",
+                "role": "method",
+                "init_args": {"width": 8, "nested": {"class_path": "absent.Class", "init_args": {"a": 1}}},
+                "trainer": {"max_epochs": 3},
+                "overrides": {"brain": {"init_args": {"width": 4}, "trainer": {"max_epochs": 5}}},
+            },
+            "v1.5 untrained": {"class_path": "package.Model", "trainer": {"max_steps": 1}},
+        },
+    }
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_suite(content) -> Path:
+        path = tmp_path / "suite.yaml"
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+        return path
+
+    return write_suite
+
+
+def test_suite_is_read_with_its_defaults(content, write):
+    suite = read_suite(write(content))
+    assert suite.seeds == [0, 1]
+    assert suite.threads == 2
+    assert suite.store_folder == Path("stores/tiny")
+    assert suite.report_folder == Path("reports/tiny")
+    assert suite.models["v1.5 untrained"].role == "comparator"
+    assert suite.data["brain"].phantoms.init_args == {"subjects": 4}
+
+
+def test_nested_class_paths_are_passed_on_without_importing_them(content, write):
+    nested = read_suite(write(content)).models["Patch-GAN"].init_args["nested"]
+    assert nested == {"class_path": "absent.Class", "init_args": {"a": 1}}
+
+
+def test_overrides_of_a_data_set_go_over_the_arguments_of_a_model(content, write):
+    row = read_suite(write(content)).models["Patch-GAN"]
+    assert row.arguments_for("brain")["width"] == 4
+    assert row.trainer_for("brain") == {"max_epochs": 5}
+    assert row.arguments_for("skin")["width"] == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "read", "expected"),
+    [
+        (["--threads", "4"], lambda suite: suite.threads, 4),
+        (["--seeds", "[7]"], lambda suite: suite.seeds, [7]),
+        (["--store=elsewhere"], lambda suite: suite.store_folder, Path("elsewhere")),
+        (["--data.brain.init_args.image_size", "32"], lambda suite: suite.data["brain"].init_args["image_size"], 32),
+        (["--data.brain.phantoms", "null"], lambda suite: suite.data["brain"].phantoms, None),
+        (
+            ["--data.brain.phantoms.init_args.subjects=9"],
+            lambda suite: suite.data["brain"].phantoms.init_args,
+            {"subjects": 9},
+        ),
+        (
+            ["--models.v1.5 untrained.init_args.rate", "1e-3"],
+            lambda suite: suite.models["v1.5 untrained"].init_args,
+            {"rate": 0.001},
+        ),
+        (
+            ["--models.Patch-GAN.backends=[openvino_fp32]"],
+            lambda suite: suite.models["Patch-GAN"].backends,
+            ["openvino_fp32"],
+        ),
+    ],
+)
+def test_any_leaf_can_be_overridden_from_the_command_line(content, write, options, read, expected):
+    assert read(read_suite(write(content), options)) == expected
+
+
+def test_dumped_suite_reads_back_as_the_same_suite(content, write):
+    suite = read_suite(write(content), ["--threads=3", "--report=there"])
+    assert read_suite(write(dump_suite(suite))) == suite
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("sedes",), [0], "unknown key 'sedes'; expected one of name, question"),
+        (
+            ("models", "Patch-GAN", "class_pth"),
+            "x",
+            "models.Patch-GAN has the unknown key 'class_pth'; expected one of",
+        ),
+        (("models", "Patch-GAN", "role"), "hero", "models.Patch-GAN.role is 'hero'; expected one of method"),
+        (("models", "v1.5 untrained", "trainer"), {}, "models.v1.5 untrained.trainer says no end of the training"),
+        (("models", "Patch-GAN", "trainer"), 3, "models.Patch-GAN.trainer is 3; expected a value of type dict"),
+        (("models", "Patch-GAN", "overrides"), {"skin": {}}, "overrides names 'skin'; expected one of brain"),
+        (("models", "Patch-GAN", "overrides"), {"brain": {"init": {}}}, "overrides.brain has the unknown key 'init'"),
+        (("models", "Patch-GAN", "backends"), [1], "models.Patch-GAN.backends.0 is 1; expected a value of type str"),
+        (("models", "Patch-GAN"), "package.Model", "models.Patch-GAN is 'package.Model'; expected a mapping"),
+        (("models",), None, "models is None; expected a mapping"),
+        (("data", "brain", "init_args"), {}, "data.brain.init_args has no root; expected the folder"),
+        (("data", "brain", "phantoms"), {"class": "x"}, "data.brain.phantoms has the unknown key 'class'"),
+        (("data", "brain"), {"init_args": {"root": "x"}}, "data.brain has no class_path"),
+        (("method",), "PaDiM", "method is 'PaDiM'; expected one of Patch-GAN, v1.5 untrained"),
+        (("seeds",), [1, 1], r"seeds is \[1, 1\]"),
+        (("seeds",), "many", "seeds"),
+        (("threads",), 0, "threads is 0; expected a positive number"),
+    ],
+)
+def test_wrong_suite_is_one_sentence_that_names_file_and_key(content, write, path, value, message):
+    *parents, leaf = path
+    node = content
+    for parent in parents:
+        node = node[parent]
+    node[leaf] = value
+    with pytest.raises(InputError, match=message) as caught:
+        read_suite(write(content))
+    assert "suite.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("- a", "holds no mapping"), ("a: [", "is not YAML"), ("", "holds no mapping")],
+)
+def test_file_that_is_no_suite_is_a_sentence(write, text, message):
+    with pytest.raises(InputError, match=message):
+        read_suite(write(text))
+
+
+def test_missing_file_is_a_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"absent.yaml cannot be read \(No such file or directory\)"):
+        read_suite(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--models.Patch-GAN2.trainer.max_epochs=1"], "names no entry of models; expected one of Patch-GAN, v1.5"),
+        (["--models.Patch-GAN.init_args.width"], "has no value"),
+        (["--models.Patch-GAN.init_args.width.deep=1"], "goes below a value that is no mapping"),
+        (["--models.Patch-GAN.colour=red"], "unknown key 'colour'"),
+        (["--colour=red"], "colour"),
+        (["--threads=many"], "threads"),
+    ],
+)
+def test_wrong_override_is_a_sentence(content, write, options, message):
+    with pytest.raises(InputError, match=message):
+        read_suite(write(content), options)

@@ -1,0 +1,194 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Brain phantoms are a BraTS 2019 tree, the same on every machine load, and hold the lesion they say they hold."""
+
+import csv
+import hashlib
+import json
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+
+from anomalib_patchgan.data.phantoms import BrainPhantoms
+from anomalib_patchgan.data.phantoms.anatomy import load_template
+from anomalib_patchgan.data.phantoms.brain import render_subject
+from anomalib_patchgan.data.phantoms.lesion import APPEARANCES, RANGES
+from anomalib_patchgan.errors import InputError
+
+SPACING = 6.0
+MODALITIES = ("flair", "t1", "t1ce", "t2")
+
+
+def digests(root):
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def load(root, grade, name, kind):
+    return nibabel.load(root / grade / name / f"{name}_{kind}.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def template():
+    return load_template(SPACING)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    root = tmp_path_factory.mktemp("brain") / "MICCAI_BraTS_2019_Data_Training"
+    calls = []
+    BrainPhantoms(subjects=6, seed=3, spacing=SPACING).write(root, lambda *call: calls.append(call), processes=1)
+    return root, calls
+
+
+def test_tree_is_that_of_the_archive(cohort):
+    root, _ = cohort
+    names = [f"BraTS19_PHANTOM_{number:04d}_1" for number in range(1, 7)]
+    expected = {"name_mapping.csv", "phantoms.json"}
+    for index, name in enumerate(names):
+        grade = "LGG" if index % 3 == 2 else "HGG"
+        expected |= {f"{grade}/{name}/{name}_{kind}.nii.gz" for kind in (*MODALITIES, "seg")}
+    assert set(digests(root)) == expected
+
+
+def test_name_mapping_has_the_header_and_grades_of_2019(cohort):
+    root, _ = cohort
+    rows = list(csv.reader((root / "name_mapping.csv").open()))
+    assert rows[0] == [
+        "Grade",
+        "BraTS_2017_subject_ID",
+        "BraTS_2018_subject_ID",
+        "TCGA_TCIA_subject_ID",
+        "BraTS_2019_subject_ID",
+    ]
+    assert rows[1] == ["HGG", "NA", "NA", "NA", "BraTS19_PHANTOM_0001_1"]
+    assert [row[0] for row in rows[1:]] == ["HGG", "HGG", "LGG"] * 2
+
+
+def test_progress_counts_every_subject(cohort):
+    assert cohort[1] == [(done, 6) for done in range(1, 7)]
+
+
+@pytest.mark.parametrize("kind", [*MODALITIES, "seg"])
+def test_volume_has_type_shape_and_spacing(cohort, kind):
+    image = load(cohort[0], "HGG", "BraTS19_PHANTOM_0001_1", kind)
+    assert image.get_data_dtype() == np.int16
+    assert image.shape == (40, 40, 26)
+    assert image.header.get_zooms() == pytest.approx((SPACING,) * 3)
+    assert np.abs(np.diag(image.affine)) == pytest.approx((*(SPACING,) * 3, 1))
+
+
+def test_background_is_exactly_zero_and_shared_by_all_modalities(cohort):
+    root, _ = cohort
+    volumes = [np.asarray(load(root, "HGG", "BraTS19_PHANTOM_0001_1", kind).dataobj) for kind in MODALITIES]
+    brain = volumes[0] > 0
+    assert 0.1 < brain.mean() < 0.35
+    for volume in volumes:
+        assert volume.min() == 0
+        np.testing.assert_array_equal(volume > 0, brain)
+        np.testing.assert_array_equal(volume[[0, -1]], 0)
+
+
+def test_every_subject_has_a_lesion_inside_its_brain_with_brats_labels(cohort):
+    root, _ = cohort
+    for entry in json.loads((root / "phantoms.json").read_text())["subjects"]:
+        labels = np.asarray(load(root, entry["grade"], entry["subject"], "seg").dataobj)
+        flair = np.asarray(load(root, entry["grade"], entry["subject"], "flair").dataobj)
+        assert set(np.unique(labels)) <= {0, 1, 2, 4}
+        assert labels.any()
+        assert (flair[labels > 0] > 0).all()
+
+
+def test_lesions_are_recorded_as_drawn(cohort):
+    root, _ = cohort
+    record = json.loads((root / "phantoms.json").read_text())
+    assert record["parameters"] == BrainPhantoms(subjects=6, seed=3, spacing=SPACING).parameters()
+    for entry in record["subjects"]:
+        lesion, ranges = entry["lesion"], RANGES["medium"]
+        assert lesion["kind"] in APPEARANCES
+        assert ranges.radius_mm[0] <= lesion["radius_mm"] <= ranges.radius_mm[1]
+        assert ranges.contrast[0] <= lesion["contrast"] <= ranges.contrast[1]
+        labels = np.asarray(load(root, entry["grade"], entry["subject"], "seg").dataobj)
+        for label, volume in entry["volume_ml"].items():
+            assert volume == pytest.approx((labels == int(label)).sum() * SPACING**3 / 1000, abs=1e-3)
+
+
+def test_second_write_touches_nothing(cohort):
+    root, _ = cohort
+    before = {path: path.stat().st_mtime_ns for path in (root, *root.rglob("*"))}
+    BrainPhantoms(subjects=6, seed=3, spacing=SPACING).write(root)
+    assert {path: path.stat().st_mtime_ns for path in (root, *root.rglob("*"))} == before
+
+
+def test_files_do_not_depend_on_the_number_of_processes(cohort, tmp_path):
+    BrainPhantoms(subjects=6, seed=3, spacing=SPACING).write(tmp_path / "again", processes=2)
+    assert digests(tmp_path / "again") == digests(cohort[0])
+
+
+def test_subject_does_not_depend_on_the_size_of_its_cohort(template):
+    small, large = (BrainPhantoms(subjects, 3, SPACING) for subjects in (2, 20))
+    first, second = (render_subject(phantoms, template, 1) for phantoms in (small, large))
+    np.testing.assert_array_equal(first.scans["flair"], second.scans["flair"])
+
+
+@pytest.mark.parametrize(("seed", "index"), [(4, 0), (3, 1)])
+def test_other_seed_or_index_gives_another_brain(template, seed, index):
+    first = render_subject(BrainPhantoms(2, 3, SPACING), template, 0)
+    second = render_subject(BrainPhantoms(2, seed, SPACING), template, index)
+    assert (first.scans["flair"] > 0).tobytes() != (second.scans["flair"] > 0).tobytes()
+
+
+def test_healthy_twin_differs_only_around_the_lesion(template):
+    phantoms = BrainPhantoms(1, 3, SPACING, "easy")
+    ill, healthy = (render_subject(phantoms, template, 0, with_lesion=flag) for flag in (True, False))
+    assert healthy.lesion is None
+    assert not healthy.labels.any()
+    difference = np.abs(ill.scans["flair"].astype(int) - healthy.scans["flair"])
+    lesion = ill.labels > 0
+    assert difference[lesion].mean() > 10 * difference[~lesion].mean()
+    np.testing.assert_array_equal(ill.scans["flair"] > 0, healthy.scans["flair"] > 0)
+
+
+def test_flair_shows_lesions_of_either_sign(template):
+    phantoms = BrainPhantoms(60, 0, SPACING, "easy")
+    signs = {}
+    for index in range(60):
+        ill = render_subject(phantoms, template, index)
+        if ill.lesion.kind not in ("hyperintense", "hypointense") or ill.lesion.kind in signs:
+            continue
+        healthy = render_subject(phantoms, template, index, with_lesion=False)
+        core = ill.labels == 2
+        signs[ill.lesion.kind] = np.sign(ill.scans["flair"][core].mean() - healthy.scans["flair"][core].mean())
+        if len(signs) == 2:
+            break
+    assert signs == {"hyperintense": 1, "hypointense": -1}
+
+
+def test_scanner_scale_is_arbitrary(template):
+    phantoms = BrainPhantoms(6, 0, SPACING)
+    means = []
+    for index in range(6):
+        flair = render_subject(phantoms, template, index).scans["flair"]
+        means.append(flair[flair > 0].mean())
+    assert max(means) > 2 * min(means)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"subjects": 0}, {"seed": -1}, {"spacing": 0.0}, {"spacing": float("nan")}, {"level": "trivial"}]
+)
+def test_impossible_arguments_are_refused(arguments):
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        BrainPhantoms(**arguments)
+
+
+def test_missing_nilearn_is_one_sentence_and_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nilearn", None)
+    with pytest.raises(InputError, match="install the train extra"):
+        BrainPhantoms(1, 0, SPACING).write(tmp_path / "set")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,124 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.evaluation import (
+    auroc,
+    average_precision,
+    count_pixels,
+    dice,
+    prevalence,
+    roc_curve,
+    sensitivity_at_specificity,
+)
+
+
+@pytest.fixture
+def tied_sample() -> tuple[np.ndarray, np.ndarray]:
+    """Labels and scores with many ties between the classes."""
+    generator = np.random.default_rng(3)
+    labels = (generator.random(400) < 0.3).astype(int)
+    return labels, np.round(generator.normal(labels, 1.0), 1)
+
+
+@pytest.fixture(params=[np.float16, np.float32])
+def maps_and_masks(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(5)
+    masks = generator.random((6, 9, 11)) < 0.2
+    maps = generator.normal(masks * 0.8, 1.0).astype(request.param)
+    maps[0, 0] = 0.0
+    maps[1, 1] = -0.0
+    return maps, masks
+
+
+def test_image_metrics_equal_scikit_learn_with_ties(tied_sample):
+    labels, scores = tied_sample
+    assert auroc(labels, scores) == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+    assert average_precision(labels, scores) == pytest.approx(metrics.average_precision_score(labels, scores))
+    assert prevalence(labels) == pytest.approx(labels.mean())
+
+
+def test_auroc_is_the_share_of_pairs_in_order():
+    assert auroc([0, 0, 1, 1], [1.0, 2.0, 2.0, 3.0]) == pytest.approx((1 + 0.5 + 1 + 1) / 4)
+
+
+def test_roc_curve_encloses_the_auroc(tied_sample):
+    false_positive_rate, true_positive_rate = roc_curve(*tied_sample)
+    assert np.trapezoid(true_positive_rate, false_positive_rate) == pytest.approx(auroc(*tied_sample))
+
+
+def test_sensitivity_is_the_best_over_thresholds_that_keep_the_specificity(tied_sample):
+    labels, scores = tied_sample
+    normal, abnormal = scores[labels == 0], scores[labels == 1]
+    candidates = [
+        np.mean(abnormal > threshold)
+        for threshold in np.concatenate([[-np.inf], np.unique(scores)])
+        if np.mean(normal <= threshold) >= 0.95
+    ]
+    assert sensitivity_at_specificity(labels, scores) == pytest.approx(max(candidates))
+
+
+def test_one_false_positive_of_twenty_is_allowed_at_95_percent():
+    labels = [0] * 20 + [1]
+    scores = [*range(19), 100.0, 50.0]
+    assert sensitivity_at_specificity(labels, scores) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "found"),
+    [
+        ([0, 1], [0.1], "found 1"),
+        ([0, 1], [0.1, np.nan], "not finite"),
+        ([1, 1], [0.1, 0.2], "0 normal"),
+        ([0, 2], [0.1, 0.2], "0 abnormal"),
+    ],
+)
+def test_a_metric_that_is_not_defined_is_refused_in_words(labels, scores, found):
+    with pytest.raises(InputError, match=found):
+        auroc(labels, scores)
+
+
+def test_pixel_metrics_equal_scikit_learn(maps_and_masks):
+    maps, masks = maps_and_masks
+    counts = count_pixels(maps, masks)
+    flat_scores, flat_masks = maps.astype(np.float64).ravel(), masks.ravel()
+    assert counts.auroc() == pytest.approx(metrics.roc_auc_score(flat_masks, flat_scores), abs=1e-12)
+    assert counts.average_precision() == pytest.approx(metrics.average_precision_score(flat_masks, flat_scores))
+    assert counts.prevalence == pytest.approx(masks.mean())
+
+
+def test_both_zeros_are_one_value(maps_and_masks):
+    assert np.unique(count_pixels(*maps_and_masks).values).size == count_pixels(*maps_and_masks).values.size
+
+
+def test_half_precision_counts_of_a_view_that_is_not_contiguous():
+    maps = np.random.default_rng(0).normal(size=(8, 6, 3)).astype(np.float16).T
+    masks = np.zeros(maps.shape, bool)
+    masks[:, 2:4] = True
+    expected = metrics.roc_auc_score(masks.ravel(), maps.ravel())
+    assert count_pixels(maps, masks).auroc() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("maps_shape", [(2, 4, 5), (2, 4, 4)])
+def test_maps_without_a_lesion_or_of_another_shape_are_refused(maps_shape):
+    with pytest.raises(InputError, match=r"maps: found the shape|only one class"):
+        count_pixels(np.zeros(maps_shape, np.float16), np.zeros((2, 4, 4), bool))
+
+
+def test_maps_that_are_not_finite_are_refused():
+    with pytest.raises(InputError, match="not finite"):
+        count_pixels(np.full((1, 2, 2), np.inf, np.float16), np.eye(2, dtype=bool)[None])
+
+
+def test_dice_equals_the_f1_score_of_the_pixels(maps_and_masks):
+    maps, masks = maps_and_masks
+    expected = metrics.f1_score(masks.ravel(), (maps > 0.4).ravel())
+    assert dice(maps, masks, 0.4) == pytest.approx(expected)
+
+
+def test_dice_of_nothing_and_nothing_is_one():
+    assert dice(np.zeros((1, 2, 2)), np.zeros((1, 2, 2), bool), 0.5) == 1.0

@@ -1,0 +1,187 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The parts of Patch-GAN, each by itself."""
+
+import pytest
+import torch
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.models.patchgan.components.corruption import CORRUPTIONS, blobs, corrupt
+from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
+from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
+from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution, covariance, whitening
+from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
+from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
+from anomalib_patchgan.models.patchgan.loss import discriminator_loss, pairwise_ranking_loss
+from anomalib_patchgan.models.patchgan.torch_model import PatchGanModel
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def small_model(size: int = 32, **changes: object) -> PatchGanModel:
+    arguments = {
+        "image_size": (size, size),
+        "channels": 1,
+        "patch_size": 8,
+        "mask_count": 2,
+        "width": 8,
+        "discriminator_width": 16,
+        "ranking": "learned",
+    }
+    return PatchGanModel(**(arguments | changes)).eval()
+
+
+@pytest.mark.parametrize(("rows", "columns", "count"), [(2, 2, 4), (4, 5, 2), (7, 3, 3), (1, 9, 5)])
+def test_complementary_masks_hide_every_cell_exactly_once(rows: int, columns: int, count: int) -> None:
+    assert torch.equal(complementary_masks(rows, columns, count).sum(dim=0), torch.ones(1, rows, columns))
+
+
+def test_random_masks_hide_the_declared_share_and_differ_between_images() -> None:
+    masks = random_masks(16, 8, 8, 0.25, torch.device("cpu"))
+    assert masks.flatten(1).sum(dim=1).tolist() == [16.0] * 16
+    assert len({tuple(mask.flatten().tolist()) for mask in masks}) > 1
+
+
+def test_reconstruction_of_a_hidden_cell_does_not_depend_on_its_content() -> None:
+    network = MaskedReconstructor(1, 8)
+    mask = to_pixels(random_masks(1, 4, 4, 0.25, torch.device("cpu")), 8)
+    image = torch.rand(1, 1, 32, 32)
+    other = torch.where(mask > 0, torch.rand_like(image), image)
+    assert torch.equal(network(image, mask), network(other, mask))
+
+
+def test_every_pixel_is_reconstructed_while_hidden() -> None:
+    model = small_model()
+    torch.nn.init.normal_(model.reconstructor.leave.weight)
+    image = torch.rand(1, 1, 32, 32, requires_grad=True)
+    # The pixel's own input must not reach its reconstruction.
+    model.reconstruct(image)[0, 0, 13, 21].backward()
+    assert image.grad is not None
+    assert image.grad[0, 0, 13, 21] == 0
+    assert image.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("patch_size", [8, 16])
+def test_a_discriminator_logit_sees_its_own_patch_and_nothing_else(patch_size: int) -> None:
+    network = PatchDiscriminator(3, 16, 8, patch_size)
+    image = torch.rand(1, 3, 32, 32, requires_grad=True)
+    network(image)[0][0, 0, 1, 0].backward()
+    assert image.grad is not None
+    seen = image.grad.abs().sum(dim=(0, 1)) > 0
+    expected = torch.zeros(32, 32, dtype=torch.bool)
+    expected[patch_size : 2 * patch_size, :patch_size] = True
+    assert torch.equal(seen, expected)
+
+
+def test_whitening_gives_unit_covariance() -> None:
+    sample = torch.randn(4000, 3) @ torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 0.2]]) + 3
+    white = (sample - sample.mean(dim=0)) @ whitening(covariance(sample - sample.mean(dim=0)))
+    assert torch.allclose(torch.cov(white.T), torch.eye(3), atol=0.02)
+
+
+def test_novelty_distribution_learns_a_mean_per_position_and_shrinks_it_with_few_images() -> None:
+    position = torch.arange(4.0).view(1, 1, 2, 2)
+    few, many = NoveltyDistribution(1, 2, 2), NoveltyDistribution(1, 2, 2)
+    few.fit(position + 0.1 * torch.randn(2, 1, 2, 2))
+    many.fit(position + 0.1 * torch.randn(2000, 1, 2, 2))
+    assert torch.allclose(many.mean, position[0], atol=0.05)
+    assert few.mean.std() < 0.2 * many.mean.std()
+
+
+def test_moving_averages_come_to_whiten_what_they_follow() -> None:
+    distribution = NoveltyDistribution(2, 4, 4)
+    for _ in range(100):
+        distribution.track(3 + 5 * torch.randn(16, 2, 4, 4))
+    white = distribution.whiten_in_training(3 + 5 * torch.randn(500, 2, 4, 4))
+    assert white.mean().abs() < 0.1
+    assert white.std() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("name", sorted(CORRUPTIONS))
+def test_corruption_changes_the_image_only_within_reach_and_stays_finite(name: str) -> None:
+    image = torch.rand(8, 3, 32, 32)
+    opacity, centre, radius = blobs(image)
+    result = CORRUPTIONS[name](image, opacity, centre, radius)
+    assert torch.isfinite(result).all()
+    assert (result - image).abs().sum() > 0
+
+
+def test_corruption_leaves_the_background_alone_and_grey_images_grey() -> None:
+    image = torch.zeros(64, 1, 32, 32)
+    image[:, :, 8:24, 8:24] = 0.3 + 0.4 * torch.rand(64, 1, 16, 16)
+    result, changed = corrupt(image.expand(-1, 3, -1, -1))
+    assert torch.equal(result[:, 0], result[:, 1])
+    assert 0 < changed.mean() < 1
+    assert result.min() >= 0
+    assert result.max() <= 1
+
+
+def test_discriminator_loss_is_zero_beyond_the_margins_and_positive_within() -> None:
+    high, low, all_patches = torch.full((2, 1, 2, 2), 2.0), torch.full((2, 1, 2, 2), -2.0), torch.ones(2, 1, 2, 2)
+    assert discriminator_loss(high, low, all_patches, low, all_patches) == 0
+    assert discriminator_loss(low, high, all_patches, high, all_patches) == pytest.approx(6.0)
+
+
+def test_ranking_loss_falls_when_changed_patches_rank_first_and_is_zero_without_pairs() -> None:
+    changed = torch.tensor([True, False, False])
+    right, wrong = torch.tensor([3.0, 0.0, 0.0]), torch.tensor([-3.0, 0.0, 0.0])
+    assert pairwise_ranking_loss(right, changed, ~changed) < pairwise_ranking_loss(wrong, changed, ~changed)
+    assert pairwise_ranking_loss(right, torch.zeros(3, dtype=torch.bool), ~changed) == 0
+
+
+def test_fixed_rankings_weigh_patches_as_their_rule_says() -> None:
+    scores, importance = torch.tensor([[1.0, 4.0, 2.0, 3.0]]), torch.zeros(1, 4)
+    sums = {name: float((rule(scores, importance) * scores).sum()) for name, rule in RANKINGS.items()}
+    assert sums["mean"] == pytest.approx(2.5)
+    assert sums["max"] == pytest.approx(4.0)
+    assert sums["author2020"] == pytest.approx(1.1 * 4.0 + 3.0)
+
+
+def test_the_same_patch_ranks_differently_in_other_surroundings() -> None:
+    ranker = small_model(size=64).ranker
+    torch.nn.init.normal_(ranker.far.second.weight)
+    evidence, image = torch.zeros(2, 38, 8, 8), torch.rand(1, 1, 64, 64).repeat(2, 1, 1, 1)
+    image[1, :, :, 48:] = 0.0
+    importance = ranker(evidence, image, image.clone())
+    assert not torch.allclose(importance[0, 0, 3, 0], importance[1, 0, 3, 0])
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"patch_size": 12}, "patch_size"),
+        ({"patch_size": 4}, "patch_size"),
+        ({"image_size": (36, 32)}, "image_size"),
+        ({"channels": 2}, "channels"),
+        ({"mask_count": 1}, "mask_count"),
+        ({"ranking": "best"}, "ranking"),
+    ],
+)
+def test_an_argument_out_of_range_is_named_in_one_sentence(change: dict[str, object], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        small_model(**change)
+
+
+@pytest.mark.parametrize("size", [32, 40, 104, 512])
+def test_scores_and_maps_have_the_input_size_at_any_multiple_of_the_patch(size: int) -> None:
+    model = small_model(size)
+    image = torch.rand(2, 3, size, size)
+    with torch.no_grad():
+        model.fit_novelty([image, torch.rand(2, 3, size, size)])
+        output = model(image)
+    assert output.pred_score.shape == (2,)
+    assert output.anomaly_map.shape == (2, 1, size, size)
+    assert torch.isfinite(output.anomaly_map).all()
+
+
+def test_an_image_is_scored_alike_alone_and_in_a_batch() -> None:
+    model = small_model()
+    images = torch.rand(5, 3, 32, 32)
+    with torch.no_grad():
+        model.fit_novelty([images])
+        together, alone = model(images).pred_score, torch.cat([model(image[None]).pred_score for image in images])
+    assert torch.allclose(together, alone, rtol=1e-4, atol=1e-6)

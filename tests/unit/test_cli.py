@@ -1,0 +1,98 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from anomalib_patchgan import __version__
+from anomalib_patchgan.cli import main
+
+
+def test_version_is_printed(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"anomalib-patchgan {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--help"], ["benchmark", "report", "phantoms", "--version"]),
+        (["benchmark", "--help"], ["SUITE.yaml", "--seeds", "--dry-run", "--retry-failed", "--print_config"]),
+        (["report", "--help"], ["store", "--output"]),
+        (["phantoms", "--help"], ["brats2019", "isic2016"]),
+        (["phantoms", "brats2019", "--help"], ["--root", "--subjects", "--spacing"]),
+        (["phantoms", "isic2016", "--help"], ["--root", "--train_images", "--height"]),
+    ],
+)
+def test_help_names_what_can_be_asked_for(argv, expected, capsys):
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    assert [word for word in expected if word not in printed] == []
+
+
+def test_help_imports_no_heavy_package():
+    heavy = ["torch", "anomalib", "lightning", "pandas", "matplotlib", "scipy", "nibabel", "openvino"]
+    code = (
+        "import sys; from anomalib_patchgan.cli import main; main(['--help']); "
+        f"print(sorted(set({heavy}) & set(sys.modules)))"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "command"),
+        (["brew"], "brew"),
+        (["benchmark"], "benchmark has no suite; expected"),
+        (["benchmark", "--dry-run"], "benchmark has no suite; expected"),
+        (["benchmark", "absent.yaml"], "absent.yaml cannot be read"),
+        (["report"], "store"),
+        (["report", "absent"], "absent is not a result store"),
+        (["phantoms", "brats2019"], "root"),
+        (["phantoms", "brats2019", "--root", "x", "--subjects", "0"], "subjects is 0"),
+        (["phantoms", "brats2019", "--root", "x", "--subjcts", "2"], "subjcts"),
+    ],
+)
+def test_what_the_user_can_correct_is_one_line_on_the_error_stream(argv, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(r"error: .*\n", captured.err)
+    assert message in captured.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_phantoms_are_written_and_their_folder_printed(tmp_path, capsys):
+    root = tmp_path / "skin"
+    argv = [
+        "phantoms",
+        "isic2016",
+        "--root",
+        str(root),
+        "--train_images=1",
+        "--test_images=1",
+        "--height=96",
+        "--width=128",
+    ]
+    assert main(argv) == 0
+    assert capsys.readouterr().out.splitlines() == [str(root)]
+    assert len(list(root.rglob("*.jpg"))) == 2
+
+
+def test_printed_configuration_has_the_overrides(tmp_path, capsys):
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(
+        "{name: tiny, question: '?', method: A, seeds: [0], "
+        "data: {brain: {class_path: absent_package.Data, init_args: {root: nowhere}}}, "
+        "models: {A: {class_path: absent_package.Model, trainer: {max_epochs: 1}}}}"
+    )
+    assert main(["benchmark", str(suite), "--print_config", "--threads=7", "--models.A.trainer.max_epochs", "9"]) == 0
+    printed = capsys.readouterr().out
+    assert "threads: 7" in printed
+    assert "max_epochs: 9" in printed
