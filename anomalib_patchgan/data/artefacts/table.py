@@ -79,19 +79,20 @@ _ARTEFACTS = (
         "copies along a straight path",
         random="directions and signs of the movements, and when they happen",
         parameters=(
-            Parameter("rotation", "degrees (scan)", (1.0, 2.0, 3.0, 5.0, 7.0)),
-            Parameter("translation", "% of the side (scan)", (0.5, 1.0, 2.0, 3.0, 4.0)),
+            Parameter("rotation", "degrees (scan)", (1.0, 2.0, 4.0, 6.0, 9.0)),
+            Parameter("translation", "% of the side (scan)", (1.0, 2.0, 3.0, 4.5, 6.0)),
             Parameter("path", "% of the side (photograph)", (2.0, 4.0, 6.0, 9.0, 12.0)),
         ),
-        reason="In a brain slice 1 to 8 mm and 1 to 7 degrees: from a patient who lies still to a scan that would be "
-        "repeated.",
+        reason="In a brain slice 2 to 12 mm and 1 to 9 degrees: from a patient who lies almost still to a scan that "
+        "would be repeated.",
     ),
     Artefact(
         name="blur",
         effect="smooths with a Gaussian",
         random="nothing",
         parameters=(Parameter("std", "% of the side", (0.5, 1.0, 1.5, 2.0, 3.0)),),
-        reason="In a brain slice a resolution (width at half maximum) of 2 to 14 mm, from a good scan to a smeared one.",
+        reason="In a brain slice a resolution (width at half maximum) of 2 to 14 mm: from a good scan to a "
+        "smeared one.",
     ),
     Artefact(
         name="gamma",

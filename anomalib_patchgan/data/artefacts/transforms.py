@@ -29,8 +29,8 @@ _ORDER = 3
 _COEFFICIENTS = 20
 # Movements happen at these times of the scan, 0 to 1. The middle of k-space, which makes up most of an image, lies
 # between them, so that the image stays where it was and the lesion mask still fits.
-_FIRST_MOVEMENT = (0.2, 0.4)
-_SECOND_MOVEMENT = (0.6, 0.8)
+_FIRST_MOVEMENT = (0.3, 0.45)
+_SECOND_MOVEMENT = (0.55, 0.7)
 
 Strength = Mapping[str, float]
 Apply = Callable[[Tensor, Tensor, Strength, np.random.Generator, bool], tuple[Tensor, Tensor]]
@@ -130,8 +130,8 @@ def _moved_in_scanner(image: Tensor, strength: Strength, generator: np.random.Ge
     translation = np.stack([np.zeros(2), length * np.cos(directions), length * np.sin(directions)], axis=1)
     padding = _padding(image, length)
     padded = torchio.Pad((0, 0, *padding), padding_mode="reflect")(image[:, None])
-    # torchio walks through k-space along the last axis, which a slice must therefore not be thin in, and turns about the
-    # origin, which is put in the middle of the image.
+    # torchio walks through k-space along the last axis, in which a slice must therefore not be thin, and turns about
+    # the origin, which is put in the middle of the image.
     affine = np.eye(4)
     affine[1:3, 3] = -(np.array(padded.shape[-2:]) - 1) / 2
     transform = torchio.Motion(degrees, translation, times, "linear")
