@@ -51,15 +51,14 @@ def score_under_artefacts(
             )
             recorder.start_another_test(f"{kind} at severity {severity}")
             trainer.test(model, dataloaders=loader, verbose=False)
-            condition = {"artefact": kind, "severity": severity}
             try:
                 raw_scores = recorder.scores(dataset.samples)[["sample_id", "raw_score"]]
                 precision = _pixel_average_precision(recorder.maps(), recorder.masks())
             except RuntimeError as error:
                 raise RuntimeError(f"under {kind} at severity {severity}, {error}") from error
-            scores.append(raw_scores.assign(**condition))
+            scores.append(raw_scores.assign(artefact=kind, severity=severity))
             if precision is not None:
-                pixels.append(condition | {"pixel_average_precision": precision})
+                pixels.append({"artefact": kind, "severity": severity, "pixel_average_precision": precision})
     table = pd.concat(scores, ignore_index=True)[["artefact", "severity", "sample_id", "raw_score"]]
     return table, pd.DataFrame(pixels) if pixels else None
 

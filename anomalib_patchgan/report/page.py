@@ -23,6 +23,7 @@ from anomalib_patchgan.report.findings import DataResult, Findings, collect
 from anomalib_patchgan.store import Store
 
 _FIGURES = "figures"
+_OWN_FIGURES = ("roc-", "intervals-", "example-", "robustness-")
 _ROBUSTNESS_CSV = "robustness.csv"
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$#])")
 
@@ -67,10 +68,9 @@ class Section:
 
 
 def write_report(store: Path, output: Path, command: str | None = None) -> Path:
-    """Write the report of a store: ``index.html``, ``README.md``, ``results.csv`` and the twin's ``figures/``, and
-    ``robustness.csv`` where models were tested under artefacts.
+    """Write the report of a store: ``index.html``, ``README.md``, ``results.csv`` and the twin's ``figures/``.
 
-    The same store gives the same bytes.
+    Where models were tested under artefacts there is ``robustness.csv`` too. The same store gives the same bytes.
 
     Args:
         store: Folder of the result store.
@@ -99,10 +99,7 @@ def write_report(store: Path, output: Path, command: str | None = None) -> Path:
     for name, content in files.items():
         _replace(output / name, content)
     for stale in sorted((output / _FIGURES).glob("*")):
-        if (
-            stale.name.startswith(("roc-", "intervals-", "example-", "robustness-"))
-            and f"{_FIGURES}/{stale.name}" not in files
-        ):
+        if stale.name.startswith(_OWN_FIGURES) and f"{_FIGURES}/{stale.name}" not in files:
             stale.unlink()
     if _ROBUSTNESS_CSV not in files:
         (output / _ROBUSTNESS_CSV).unlink(missing_ok=True)

@@ -48,7 +48,7 @@ class ArtefactDataset(Dataset):
     @property
     def collate_fn(self) -> Callable[..., Any]:
         """What makes a batch of items."""
-        return self.dataset.collate_fn  # type: ignore[no-any-return]
+        return self.dataset.collate_fn
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -189,7 +189,7 @@ def _rotation(
         lesion=torchio.LabelMap(tensor=lesion[None, ..., None].to(torch.uint8)),
     )
     turned = turn(subject)
-    return turned["image"].data[..., 0], turned["lesion"].data[0, ..., 0] > 0.5
+    return turned.get_image("image").data[..., 0], turned.get_image("lesion").data[0, ..., 0] > 0.5
 
 
 def _padding(image: Tensor, reach: float) -> tuple[int, int, int, int]:
