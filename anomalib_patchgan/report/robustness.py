@@ -18,8 +18,8 @@ from anomalib_patchgan.store import Run
 
 READING = (
     "Every model was trained and calibrated once, on clean images, and then scored the same test images again under "
-    "each artefact. Severity 0 is the clean test set. A drop is the clean image AUROC minus that under the artefact, both "
-    "means over the same seeds; its 95 % interval is over the same draws of test subjects, not adjusted for the "
+    "each artefact. Severity 0 is the clean test set. A drop is the clean image AUROC minus that under the artefact, "
+    "both means over the same seeds; its 95 % interval is over the same draws of test subjects, not adjusted for the "
     "number of rows. An artefact is drawn once for each image, whatever the model and the seed."
 )
 
