@@ -143,7 +143,7 @@ def _moved_by_hand(image: Tensor, strength: Strength, generator: np.random.Gener
     direction = generator.uniform(0.0, 2.0 * math.pi)
     length = strength["path"] / 100.0 * min(image.shape[-2:])
     padding = (*_padding(image, length), 0, 0)
-    padded = torchio.Pad(padding, padding_mode="reflect")(image[..., None])
+    padded = torchio.Pad(padding, padding_mode="reflect")(_stacked(image))
     # One copy a pixel, so that an edge becomes a ramp and not a staircase.
     copies = [
         torchio.Affine(
@@ -153,7 +153,7 @@ def _moved_by_hand(image: Tensor, strength: Strength, generator: np.random.Gener
         )(padded)
         for shift in np.linspace(-length / 2, length / 2, math.ceil(length) + 1)
     ]
-    return torchio.Crop(padding)(torch.stack(copies).mean(0))[..., 0]
+    return _unstacked(torchio.Crop(padding)(torch.stack(copies).mean(0)))
 
 
 def _blur(
@@ -185,11 +185,20 @@ def _rotation(
         ]
     )
     subject = torchio.Subject(
-        image=torchio.ScalarImage(tensor=image[..., None]),
-        lesion=torchio.LabelMap(tensor=lesion[None, ..., None].to(torch.uint8)),
+        image=torchio.ScalarImage(tensor=_stacked(image)),
+        lesion=torchio.LabelMap(tensor=_stacked(lesion.to(torch.uint8).expand(len(image), -1, -1))),
     )
     turned = turn(subject)
-    return turned.get_image("image").data[..., 0], turned.get_image("lesion").data[0, ..., 0] > 0.5
+    return _unstacked(turned.get_image("image").data), turned.get_image("lesion").data[0, ..., 0] > 0.5
+
+
+def _stacked(image: Tensor) -> Tensor:
+    """The channels as slices of a volume, resampled all at once; movements in the plane mix none of them."""
+    return image.permute(1, 2, 0)[None].contiguous()
+
+
+def _unstacked(volume: Tensor) -> Tensor:
+    return volume[0].permute(2, 0, 1)
 
 
 def _padding(image: Tensor, reach: float) -> tuple[int, int, int, int]:
