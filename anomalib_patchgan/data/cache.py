@@ -12,22 +12,16 @@ import json
 import os
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
-Job = TypeVar("Job")
-Outcome = TypeVar("Outcome")
-
 # Raised when what is written below changes its meaning, so that older entries are not read.
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 _ARRAY_NAME = "array.npy"
 _FACTS_NAME = "facts.json"
 
@@ -89,32 +83,3 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def open_array(folder: Path) -> NDArray[Any]:
     """Map the array of an entry into memory, read-only; the latest 512 stay open in this process."""
     return np.load(folder / _ARRAY_NAME, mmap_mode="r")
-
-
-def prepare_all(jobs: Sequence[Job], prepare: Callable[[Job], Outcome], description: str) -> list[Outcome]:
-    """Run ``prepare`` on every job in a few threads and keep the order; show a bar on a terminal.
-
-    Decompression and most of numpy release the interpreter lock, so threads are enough.
-
-    Args:
-        jobs: What there is to do.
-        prepare: Does one job; the first exception ends the preparation.
-        description: Text before the bar.
-    """
-    if not jobs:
-        return []
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with (
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
-        ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool,
-    ):
-        futures = [pool.submit(prepare, job) for job in jobs]
-        try:
-            return [future.result() for future in progress.track(futures, description=description)]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise

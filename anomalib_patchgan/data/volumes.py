@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anomalib_patchgan.data.cache import entry_folder, has_entry, open_array, read_facts, write_entry
+from anomalib_patchgan.data.duplicates import Fingerprint, content_sha256, thumbnail
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import read_volume, tissue_range
 from anomalib_patchgan.io.intensity import TISSUE_LEVEL
@@ -52,6 +53,8 @@ class PreparedStack:
         origin: Slice, row and column of the whole stack at which the kept box begins.
         extent: Slices, rows and columns of the kept box.
         counts: Non-zero pixels of every slice of the whole stack.
+        content: SHA-256 of the kept box.
+        details: Thumbnail of the kept box, see :func:`~anomalib_patchgan.data.duplicates.thumbnail`.
     """
 
     folder: Path
@@ -60,6 +63,17 @@ class PreparedStack:
     origin: tuple[int, int, int]
     extent: tuple[int, int, int]
     counts: tuple[int, ...]
+    content: str
+    details: tuple[int, ...]
+
+    def fingerprint(self, subject: str, source: Path) -> Fingerprint:
+        """What the volume is recognised by.
+
+        Args:
+            subject: Whose it is.
+            source: Its file.
+        """
+        return Fingerprint(subject, source, self.content, np.asarray(self.details, dtype=np.int8))
 
     @property
     def centre(self) -> tuple[int, int]:
@@ -149,14 +163,17 @@ def _write(folder: Path, stack: NDArray[Any], spacing: tuple[float, float, float
     for axis in range(3):
         along = np.flatnonzero(occupied.any(axis=tuple(other for other in range(3) if other != axis)))
         box.append(slice(int(along[0]), int(along[-1]) + 1) if along.size else slice(0, 0))
+    kept = np.ascontiguousarray(stack[tuple(box)])
     facts = {
         "shape": stack.shape,
         "spacing": spacing,
         "origin": [along.start for along in box],
         "extent": [along.stop - along.start for along in box],
         "counts": occupied.sum(axis=(1, 2)).tolist(),
+        "content": content_sha256(kept),
+        "details": thumbnail(kept).tolist() if kept.size else [],
     }
-    write_entry(folder, np.ascontiguousarray(stack[tuple(box)]), facts)
+    write_entry(folder, kept, facts)
 
 
 def _load(folder: Path) -> PreparedStack:
@@ -168,4 +185,6 @@ def _load(folder: Path) -> PreparedStack:
         origin=tuple(facts["origin"]),
         extent=tuple(facts["extent"]),
         counts=tuple(facts["counts"]),
+        content=facts["content"],
+        details=tuple(facts["details"]),
     )

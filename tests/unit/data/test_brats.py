@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomalib_patchgan.data import BraTS2019, brats
+from anomalib_patchgan.data import BraTS2019, base
 from anomalib_patchgan.data.splits import GROUPS, split_sha256
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import read_volume
@@ -149,8 +149,8 @@ def test_setup_refuses_groups_that_share_a_subject(brain_tree, prepared, monkeyp
         groups["test"].append(groups["train"][0])
         return groups
 
-    split = brats.split_subjects
-    monkeypatch.setattr(brats, "split_subjects", leaking_split)
+    split = base.split_subjects
+    monkeypatch.setattr(base, "split_subjects", leaking_split)
     with pytest.raises(InputError, match="found in the groups train and test"):
         BraTS2019(brain_tree, cache_dir=prepared, **SLICE).setup()
 
