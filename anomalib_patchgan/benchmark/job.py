@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pandas as pd
 import torch
 from anomalib.engine import Engine
 from anomalib.models import AnomalibModule
@@ -62,6 +63,8 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
         budget = _budget(job, engine, datamodule)
         engine.test(model, datamodule=datamodule, verbose=False)
         timings = dict(recorder.seconds)
+        scores, maps = recorder.scores(datamodule.test_data.samples), recorder.maps()
+        artefacts, artefact_pixels = _test_under_artefacts(job, model, engine, datamodule, recorder, timings)
         deployment = _deploy(job, model, datamodule, Path(folder), timings, track) if job.backends else []
         timings["total"] = perf_counter() - started
         return Run(
@@ -82,10 +85,12 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
             timings=timings,
             environment=describe_environment() | {"accelerator": str(model.device)},
             deployment=deployment,
-            scores=recorder.scores(datamodule.test_data.samples),
+            scores=scores,
             calibration=recorder.calibration(datamodule.val_data.samples),
-            maps=recorder.maps(),
+            maps=maps,
             curves=recorder.curves(),
+            artefacts=artefacts,
+            artefact_pixels=artefact_pixels,
         )
 
 
@@ -132,6 +137,19 @@ def _budget(job: Job, engine: Engine, datamodule: Any) -> dict[str, Any]:
         "optimizer_steps": engine.trainer.global_step,
         "train_samples": len(datamodule.train_data),
     }
+
+
+def _test_under_artefacts(
+    job: Job, model: Any, engine: Engine, datamodule: Any, recorder: RawScoreRecorder, timings: dict[str, float]
+) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    if job.artefacts is None:
+        return None, None
+    from anomalib_patchgan.benchmark.artefact_tests import score_under_artefacts  # torchio is slow to import
+
+    started = perf_counter()
+    tables = score_under_artefacts(job.artefacts, model, engine.trainer, datamodule, recorder, job.seed)
+    timings["artefacts"] = perf_counter() - started
+    return tables
 
 
 def _deploy(
