@@ -22,15 +22,35 @@ from anomalib_patchgan.data.phantoms.skin import FOLDERS, SkinPhantoms
 from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, MARKER
 from anomalib_patchgan.errors import InputError
 
+# Two processors may round a few voxels differently, by one count: far less than this share of a mean.
+ROUNDING = 1e-3
 
-def subject_hashes(
+
+@dataclass(frozen=True)
+class Content:
+    """What a subject (brain) or an image (skin) holds.
+
+    Attributes:
+        sha256: In hexadecimal.
+        means: Mean of each array, background included.
+    """
+
+    sha256: str
+    means: tuple[float, ...]
+
+    def resembles(self, other: "Content") -> bool:
+        """Whether two contents agree but for rounding."""
+        return len(self.means) == len(other.means) and bool(np.allclose(self.means, other.means, rtol=ROUNDING))
+
+
+def subject_contents(
     phantoms: BrainPhantoms | SkinPhantoms,
     root: Path,
     count: int,
     progress: Callable[[int, int], None] | None = None,
     processes: int | None = None,
-) -> list[str]:
-    """Hashes the first subjects (brain) or images (skin) of a folder, each by itself.
+) -> list[Content]:
+    """Summarises the first subjects (brain) or images (skin) of a folder, each by itself.
 
     For each array, a line "<role> <type> <shape>" is hashed and then its values in C order, little-endian. The roles
     are, in this order, the modalities, ``seg`` and, where written, the twin's (brain), or ``image``, ``mask`` and the
@@ -44,7 +64,7 @@ def subject_hashes(
         processes: At most this many; None means one a core.
 
     Returns:
-        SHA-256 in hexadecimal, by index.
+        Contents by index.
 
     Raises:
         InputError: If a file is missing.
@@ -54,9 +74,9 @@ def subject_hashes(
     return map_indices(_Hasher(phantoms, root, records[:count]), min(count, len(records)), processes, progress)
 
 
-def combined_hash(hashes: list[str]) -> str:
+def combined_hash(contents: list[Content]) -> str:
     """Returns the SHA-256 of the subjects' hashes, one a line, in the order of their index."""
-    return hashlib.sha256("".join(f"{value}\n" for value in hashes).encode()).hexdigest()
+    return hashlib.sha256("".join(f"{content.sha256}\n" for content in contents).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -65,8 +85,9 @@ class _Hasher:
     root: Path
     records: list[dict[str, Any]]
 
-    def __call__(self, index: int) -> str:
+    def __call__(self, index: int) -> Content:
         digest = hashlib.sha256()
+        means = []
         files = _brain_files if isinstance(self.phantoms, BrainPhantoms) else _skin_files
         for role, path in files(self.root, self.records[index], twins=self.phantoms.healthy_twins):
             if not path.is_file():
@@ -74,7 +95,8 @@ class _Hasher:
             values = _decode(path)
             digest.update(f"{role} {values.dtype.name} {values.shape}\n".encode())
             digest.update(np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes())
-        return digest.hexdigest()
+            means.append(float(f"{values.mean(dtype=np.float64):.6g}"))
+        return Content(digest.hexdigest(), tuple(means))
 
 
 def _brain_files(root: Path, record: dict[str, Any], *, twins: bool) -> Iterator[tuple[str, Path]]:

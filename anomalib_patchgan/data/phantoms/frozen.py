@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from anomalib_patchgan.data.phantoms.brain import BrainPhantoms
-from anomalib_patchgan.data.phantoms.content import combined_hash, subject_hashes
+from anomalib_patchgan.data.phantoms.content import Content, combined_hash, subject_contents
 from anomalib_patchgan.data.phantoms.skin import SkinPhantoms
 from anomalib_patchgan.data.phantoms.tree import MARKER, read_parameters
 from anomalib_patchgan.errors import InputError
@@ -34,7 +34,7 @@ class FrozenSet:
         version: Of the generator that gives the content.
         data: Class path and arguments of the datamodule that reads it, its root left out.
         sha256: Of the whole content, see ``content.combined_hash``; empty while a set is being frozen.
-        first: SHA-256 of each of the first subjects or images.
+        first: Contents of the first subjects or images.
     """
 
     name: str
@@ -43,7 +43,7 @@ class FrozenSet:
     version: int
     data: dict[str, Any]
     sha256: str
-    first: tuple[str, ...]
+    first: tuple[Content, ...]
 
     def write(
         self, root: Path, progress: Callable[[int, int], None] | None = None, processes: int | None = None
@@ -69,7 +69,7 @@ class FrozenSet:
     def verify(
         self, root: Path, progress: Callable[[int, int], None] | None = None, processes: int | None = None
     ) -> None:
-        """Compares a folder with what was frozen, to the last voxel or pixel.
+        """Compares a folder with what was frozen, to the last voxel or pixel, and says how it differs.
 
         Args:
             root: The folder.
@@ -80,16 +80,21 @@ class FrozenSet:
             InputError: In a sentence that names what differs.
         """
         self._check_parameters(root)
-        hashes = subject_hashes(self.phantoms, root, _size(self.phantoms), progress, processes)
-        if combined_hash(hashes) == self.sha256:
+        contents = subject_contents(self.phantoms, root, size(self.phantoms), progress, processes)
+        found = combined_hash(contents)
+        if found == self.sha256:
             return
-        unlike = [str(index) for index, pair in enumerate(zip(hashes, self.first, strict=False)) if pair[0] != pair[1]]
-        where = f"index {', '.join(unlike)} among the first {len(self.first)}" if unlike else "a later index"
-        raise InputError(
-            f"{root}: found the parameters of {self.name} but other content (SHA-256 {combined_hash(hashes)}, "
-            f"differing at {where}), expected {self.sha256}: files were changed, or another processor or library "
-            "rounds differently"
+        unlike = [
+            str(index)
+            for index, (here, frozen) in enumerate(zip(contents, self.first, strict=False))
+            if not here.resembles(frozen)
+        ]
+        reason = (
+            f"index {', '.join(unlike)} holds something else"
+            if unlike
+            else f"the first {len(self.first)} agree but for rounding, as on another processor or with other libraries"
         )
+        raise InputError(f"{root}: found content with SHA-256 {found}, expected {self.sha256} ({self.name}): {reason}")
 
     def _check_parameters(self, root: Path) -> None:
         found, expected = read_parameters(root), self.phantoms.parameters() | {"version": self.version}
@@ -128,11 +133,12 @@ def load_frozen(name: str) -> FrozenSet:
         version=entry["version"],
         data=entry["data"],
         sha256=entry["sha256"],
-        first=tuple(entry["first"]),
+        first=tuple(Content(one["sha256"], tuple(one["means"])) for one in entry["first"]),
     )
 
 
-def _size(phantoms: BrainPhantoms | SkinPhantoms) -> int:
+def size(phantoms: BrainPhantoms | SkinPhantoms) -> int:
+    """Returns the number of subjects (brain) or images (skin)."""
     if isinstance(phantoms, BrainPhantoms):
         return phantoms.subjects
     return phantoms.train_images + phantoms.test_images
