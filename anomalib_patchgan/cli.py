@@ -227,23 +227,47 @@ def _leak_meter(options: Namespace, typed: list[str]) -> int:
 
 def _fill_phantoms(parser: ArgumentParser) -> None:
     parser.description = "Write synthetic data in the layout of a real collection. They have no clinical value."
+    from anomalib_patchgan.data.phantoms.frozen import frozen_names
+
     collections = parser.add_subcommands(dest="collection")
     for name, phantoms in _phantom_classes().items():
         collection = ArgumentParser(exit_on_error=False)
         collection.add_argument("--root", type=Path, required=True, help="folder to write")
         collection.add_class_arguments(phantoms)
         collections.add_subcommand(name, collection, help=f"phantoms in the layout of {name}")
+    frozen = ArgumentParser(exit_on_error=False)
+    frozen.add_argument("--name", required=True, help=f"one of {', '.join(frozen_names())}")
+    frozen.add_argument("--root", type=Path, required=True, help="folder to write")
+    frozen.add_argument("--verify", action="store_true", help="compare the folder's content with the frozen hash")
+    collections.add_subcommand("frozen", frozen, help="a set whose parameters and content are fixed")
 
 
 def _phantoms(options: Namespace, typed: list[str]) -> int:
     from anomalib_patchgan.benchmark.progress import make_display
 
     values = options[options.collection]
+    if options.collection == "frozen":
+        return _frozen_phantoms(values)
     phantoms_class = _phantom_classes()[options.collection]
     phantoms = phantoms_class(**{field.name: values[field.name] for field in fields(phantoms_class)})
     with make_display() as display:
         display.start(f"writing phantoms to {values.root}")
         phantoms.write(values.root, lambda done, total: display.step("files", done, total))
+    print(values.root)
+    return 0
+
+
+def _frozen_phantoms(values: Namespace) -> int:
+    from anomalib_patchgan.benchmark.progress import make_display
+    from anomalib_patchgan.data.phantoms.frozen import load_frozen
+
+    frozen = load_frozen(values.name)
+    with make_display() as display:
+        display.start(f"writing phantoms to {values.root}")
+        frozen.write(values.root, lambda done, total: display.step("files", done, total))
+        if values.verify:
+            display.start(f"verifying {values.root}")
+            frozen.verify(values.root, lambda done, total: display.step("files", done, total))
     print(values.root)
     return 0
 
