@@ -10,6 +10,7 @@ all sources, the SHA-256 of each is kept with the file's status and is trusted w
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -66,13 +67,13 @@ def source_sha256(cache_dir: Path, source: Path) -> str:
     if known is not None and known["status"] == seen and status.st_ctime_ns + _CLOCK_STEP_NS < known["read_at_ns"]:
         return known["sha256"]
     read_at_ns = time.time_ns()
-    with source.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    with source.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
     record.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _unfinished(cache_dir) / "record.json"
-    temporary.write_text(json.dumps({"status": seen, "read_at_ns": read_at_ns, "sha256": digest}), encoding="utf-8")
-    temporary.replace(record)
-    temporary.parent.rmdir()
+    handle, temporary = tempfile.mkstemp(dir=_unfinished(cache_dir))
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump({"status": seen, "read_at_ns": read_at_ns, "sha256": digest}, stream)
+    Path(temporary).replace(record)
     return digest
 
 
@@ -112,10 +113,9 @@ def write_entry(folder: Path, array: NDArray[Any], facts: dict[str, Any]) -> Non
         OSError: If the disk does not take it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _unfinished(folder.parents[2])
+    unfinished = _unfinished(folder.parents[2])
+    entry = Path(tempfile.mkdtemp(dir=unfinished))
     try:
-        entry = temporary / "entry"
-        entry.mkdir()
         np.save(entry / _ARRAY_NAME, array)
         written = {"array_bytes": (entry / _ARRAY_NAME).stat().st_size, "facts": facts}
         (entry / _FACTS_NAME).write_text(json.dumps(written), encoding="utf-8")
@@ -125,10 +125,13 @@ def write_entry(folder: Path, array: NDArray[Any], facts: dict[str, Any]) -> Non
             # Another process prepared the same source meanwhile, and its entry is as good; or the entry that is
             # there was damaged since it was written.
             if not has_entry(folder):
-                folder.rename(temporary / "damaged")
+                damaged = Path(tempfile.mkdtemp(dir=unfinished))
+                folder.rename(damaged)
                 entry.rename(folder)
+                shutil.rmtree(damaged, ignore_errors=True)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if entry.exists():
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
@@ -143,11 +146,11 @@ def open_array(folder: Path) -> NDArray[Any]:
 
 
 def _unfinished(cache_dir: Path) -> Path:
-    """Make a folder for what is not to be seen before it is whole; on the same disk, so that it can be renamed."""
+    """Folder of what is not to be seen before it is whole; on the same disk, so that it can be renamed."""
     place = cache_dir / _UNFINISHED_NAME
     place.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(place)
-    return Path(tempfile.mkdtemp(dir=place))
+    return place
 
 
 @functools.cache
@@ -155,8 +158,10 @@ def _remove_leftovers(place: Path) -> None:
     """Remove what killed processes left; once in a process."""
     newest = time.time() - _LEFTOVER_AGE_S
     for leftover in place.iterdir():
-        try:
-            if leftover.stat().st_mtime < newest:
+        with contextlib.suppress(FileNotFoundError):  # another process finished or removed it
+            if leftover.stat().st_mtime >= newest:
+                continue
+            if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
-        except FileNotFoundError:  # another process finished or removed it
-            continue
+            else:
+                leftover.unlink()

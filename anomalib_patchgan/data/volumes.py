@@ -179,17 +179,21 @@ def encode_intensities(values: NDArray[Any], intensity_range: IntensityRange) ->
         intensity_range: What becomes 0 and 1.
     """
     codes = np.empty(values.shape, dtype=np.uint16)
-    span = np.float32(_CODE_SPAN / (intensity_range.high - intensity_range.low))
+    span = np.float32((_CODE_SPAN + 1) / (intensity_range.high - intensity_range.low))
     # Slice by slice, so that the steps work on what the processor's cache holds.
     steps = np.empty(values.shape[1:], dtype=np.float32)
     for own, code in zip(values, codes, strict=True):
         np.copyto(steps, own, casting="same_kind")
-        steps -= np.float32(intensity_range.low)
+        if intensity_range.low:
+            steps -= np.float32(intensity_range.low)
         steps *= span
-        np.clip(steps, 0, _CODE_SPAN, out=steps)
-        steps += np.float32(1.5)
+        # Rounded up, every intensity above the lowest has a code above that of background.
+        np.ceil(steps, out=steps)
+        np.minimum(steps, _CODE_SPAN + 1, out=steps)
+        if intensity_range.low:
+            np.maximum(steps, 1, out=steps)
+            steps[own == 0] = 0
         np.copyto(code, steps, casting="unsafe")
-        code[own == 0] = 0
     return codes
 
 
