@@ -31,12 +31,14 @@ from anomalib_patchgan.store import Run
 _WITHOUT = ("visualizer", "evaluator")
 
 
-def run_job(job: Job, track: TrackEpoch) -> Run:
+def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
     """Train and test one model on one data set with one seed.
 
     Args:
         job: What to run.
         track: Called with a stage, the steps of it that are done, and all of them.
+        leak: Whether to train on samples of test subjects too, see
+            :meth:`~anomalib_patchgan.data.base.MedicalDataModule.leak`; for the leak meter only.
 
     Returns:
         The finished run.
@@ -49,6 +51,9 @@ def run_job(job: Job, track: TrackEpoch) -> Run:
         seed_everything(job.seed, workers=True, verbose=False)
         model = model_blueprint(job.model, job.model_class, job.model_arguments).build()
         datamodule = Blueprint(job.data_class, job.data_arguments, f"data.{job.data}").build()
+        if leak:
+            datamodule.setup()
+            datamodule.leak()
         recorder = RawScoreRecorder(_height_and_width(datamodule.image_size), track)
         engine = Engine(callbacks=[recorder], default_root_dir=Path(folder), **_trainer_arguments(job.trainer))
         engine.fit(model, datamodule=datamodule)

@@ -9,25 +9,27 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+import pandas as pd
 from anomalib.data import AnomalibDataModule
 from anomalib.data.utils import TestSplitMode, ValSplitMode
 from torch.utils.data import DataLoader
 
 from anomalib_patchgan.data.cache import default_cache_dir
 from anomalib_patchgan.data.dataset import MedicalDataset, SampleReader
+from anomalib_patchgan.data.duplicates import Fingerprint, check_duplicates
 from anomalib_patchgan.data.phantoms import read_parameters
 from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL
-from anomalib_patchgan.data.splits import GROUPS, check_disjoint, split_sha256
+from anomalib_patchgan.data.splits import GROUPS, check_disjoint, read_split, split_sha256, split_subjects, write_split
 from anomalib_patchgan.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
-    import pandas as pd
     from torchvision.transforms.v2 import Transform
 
 _LABELS = {NORMAL: "normal", ABNORMAL: "abnormal"}
@@ -67,12 +69,18 @@ class Assembly:
             lesion_fraction, top, left, height, width``.
         excluded: Number of candidates left out, by reason.
         reader: Reads a row.
+        fingerprints: What each image is recognised by, so that none is in two groups.
+        findings: What was wrong with the subjects that could not be used, by name, in a sentence each.
+        spare: Normal samples of test subjects that the protocol left out; for the leak meter only.
     """
 
     subjects: dict[str, list[str]]
     samples: pd.DataFrame
     excluded: Counter[str]
     reader: SampleReader
+    fingerprints: Sequence[Fingerprint] = ()
+    findings: Mapping[str, str] = field(default_factory=dict)
+    spare: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 class MedicalDataModule(AnomalibDataModule):
@@ -96,6 +104,10 @@ class MedicalDataModule(AnomalibDataModule):
         split_seed: Seed of the split and of every draw of samples.
         cache_dir: Folder of prepared data; None for the user's cache folder.
         train_augmentations: torchvision transform of training images and masks.
+        split_file: JSON file of the split. It is read if it is there, and written otherwise. None for a split that is
+            made anew, which gives the same groups as long as the subjects are the same.
+        exclude: Subjects to leave out.
+        strict: Whether one damaged file is an error; else one subject in a hundred may be damaged, and is listed.
     """
 
     def __init__(
@@ -110,6 +122,9 @@ class MedicalDataModule(AnomalibDataModule):
         split_seed: int,
         cache_dir: Path | str | None,
         train_augmentations: Transform | None,
+        split_file: Path | str | None = None,
+        exclude: Sequence[str] = (),
+        strict: bool = False,
     ) -> None:
         super().__init__(
             train_batch_size=train_batch_size,
@@ -126,8 +141,12 @@ class MedicalDataModule(AnomalibDataModule):
         self.image_size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
         self.split_seed = split_seed
         self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
+        self.split_file = Path(split_file) if split_file else None
+        self.exclude = tuple(exclude)
+        self.strict = strict
         self.reference_data: MedicalDataset
         self._assembly: Assembly | None = None
+        self._leaked = 0
 
     @abstractmethod
     def _assemble(self) -> Assembly:
@@ -140,17 +159,19 @@ class MedicalDataModule(AnomalibDataModule):
             stage: Not used: all are made together.
 
         Raises:
-            InputError: If the collection cannot be used, or if two groups share a subject.
+            InputError: If the collection cannot be used, or if two groups share a subject or an image.
         """
         super().setup(stage)
         self.reference_data.augmentations = self.val_data.augmentations
-        check_disjoint({group: data.samples["subject_id"] for group, data in self._datasets().items()})
+        if not self._leaked:
+            check_disjoint({group: data.samples["subject_id"] for group, data in self._datasets().items()})
 
     def _setup(self, _stage: str | None = None) -> None:
         if self._assembly is not None:
             return
         assembly = self._assemble()
         check_disjoint(assembly.subjects)
+        self._duplicates_within_groups = check_duplicates(assembly.subjects, assembly.fingerprints)
         tables = self._tables(assembly)
         datasets = {
             group: MedicalDataset(
@@ -178,14 +199,7 @@ class MedicalDataModule(AnomalibDataModule):
         assembly.excluded = Counter({reason: count for reason, count in assembly.excluded.items() if count})
         samples = assembly.samples[~outside_test].sort_values("sample_id", ignore_index=True)
         previews = self._preview_folder(assembly)
-        samples["protocol"] = self.protocol
-        samples["split"] = samples["group"]
-        samples["label"] = samples["label_index"].map(_LABELS)
-        samples["image_path"] = [
-            str(previews / label / f"{sample_id}.png")
-            for label, sample_id in zip(samples["label"], samples["sample_id"], strict=True)
-        ]
-        samples["mask_path"] = ""
+        self._complete(samples, previews)
         tables = {}
         for group in GROUPS:
             table = samples.loc[samples["group"] == group, _COLUMNS].reset_index(drop=True)
@@ -199,6 +213,55 @@ class MedicalDataModule(AnomalibDataModule):
             table.attrs["task"] = "segmentation"
             tables[group] = table
         return tables
+
+    def _complete(self, samples: pd.DataFrame, previews: Path) -> None:
+        """Add the columns that follow from the others."""
+        samples["protocol"] = self.protocol
+        samples["split"] = samples["group"]
+        samples["label"] = samples["label_index"].map(_LABELS)
+        samples["image_path"] = [
+            str(previews / label / f"{sample_id}.png")
+            for label, sample_id in zip(samples["label"], samples["sample_id"], strict=True)
+        ]
+        samples["mask_path"] = ""
+
+    def _without_excluded(self, found: Iterable[str]) -> list[str]:
+        """Subjects without those that the user names in ``exclude``, sorted.
+
+        Raises:
+            InputError: If a name in ``exclude`` is not among them.
+        """
+        names = set(found)
+        unknown = sorted(set(self.exclude) - names)
+        if unknown:
+            raise InputError(f"exclude: found {unknown[0]!r}, expected subjects of {self.root}.")
+        return sorted(names - set(self.exclude))
+
+    def _split(
+        self, strata: Mapping[str, str], fractions: Mapping[str, float], test: Iterable[str] = ()
+    ) -> dict[str, list[str]]:
+        """Split subjects, or read their split from the file that the user names.
+
+        Args:
+            strata: Stratum of each subject that is dealt to a group.
+            fractions: Share of each group.
+            test: Subjects that the organisers set apart for the test; not dealt.
+
+        Raises:
+            InputError: If there are too few subjects, or the file is not a split of these subjects.
+        """
+        fixed = sorted(test)
+        if self.split_file is not None and self.split_file.is_file():
+            return read_split(self.split_file, {*strata, *fixed})
+        try:
+            groups = split_subjects(strata, fractions, self.split_seed)
+        except InputError as error:
+            raise InputError(f"{self.root}: {error}") from error
+        if fixed:
+            groups["test"] = fixed
+        if self.split_file is not None:
+            write_split(self.split_file, groups)
+        return groups
 
     def _preview_folder(self, assembly: Assembly) -> Path:
         identity = [
@@ -230,6 +293,51 @@ class MedicalDataModule(AnomalibDataModule):
             collate_fn=self.external_collate_fn or self.reference_data.collate_fn,
         )
 
+    def leak(self) -> int:
+        """Train on what a split by sample would have dealt: some training samples are of test subjects from now on.
+
+        For the leak meter, which compares this with the honest split on the very same test. There are as many training
+        samples as before. The share of them that comes from test subjects is the one that test subjects have among all;
+        those samples are normal, and none of them is in the test itself.
+
+        Returns:
+            Number of training samples that are of test subjects.
+
+        Raises:
+            InputError: If the protocol leaves no spare normal sample of a test subject.
+            RuntimeError: If :meth:`setup` has not been called.
+        """
+        if self._assembly is None:
+            raise RuntimeError("call setup() before leak().")
+        own, spare = self.train_data.samples, self._assembly.spare
+        if spare.empty:
+            raise InputError(f"{self.root}: found no spare normal sample of a test subject, expected some to leak.")
+        subjects = self._assembly.subjects
+        share = len(subjects["test"]) / sum(len(names) for names in subjects.values())
+        leaked = min(round(share * len(own)), len(spare))
+        generator = np.random.default_rng(self.split_seed)
+        foreign = spare.iloc[np.sort(generator.permutation(len(spare))[:leaked])].assign(group="train")
+        self._complete(foreign, self._preview_folder(self._assembly))
+        kept = own.iloc[np.sort(generator.permutation(len(own))[: len(own) - leaked])]
+        table = pd.concat([kept, foreign[_COLUMNS]], ignore_index=True)
+        table.attrs["task"] = "segmentation"
+        self.train_data.samples = table
+        self._leaked = leaked
+        return leaked
+
+    def write_split(self, path: Path) -> None:
+        """Write the split, with its hash, to a file that ``split_file`` reads.
+
+        Args:
+            path: JSON file.
+
+        Raises:
+            RuntimeError: If :meth:`setup` has not been called.
+        """
+        if self._assembly is None:
+            raise RuntimeError("call setup() before write_split().")
+        write_split(path, self._assembly.subjects)
+
     def card(self) -> dict[str, Any]:
         """Describe what a score on these data means; JSON-able.
 
@@ -256,6 +364,10 @@ class MedicalDataModule(AnomalibDataModule):
             "excluded": dict(sorted(self._assembly.excluded.items())),
             "split_seed": self.split_seed,
             "split_sha256": split_sha256(self._assembly.subjects),
+            "split": self._assembly.subjects,
+            "leaked_training_samples": self._leaked,
+            "left_out": dict(self._assembly.findings),
+            "duplicates_within_groups": self._duplicates_within_groups,
             "phantom": phantom_parameters is not None,
             "phantom_parameters": phantom_parameters,
         }

@@ -19,9 +19,8 @@ from torchvision.transforms.v2 import Transform
 
 from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, choose, group_fractions
 from anomalib_patchgan.data.brats_layout import MODALITIES, SubjectFiles, find_subjects
-from anomalib_patchgan.data.cache import prepare_all
+from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import Eligibility, PatchProtocol, SliceProtocol, SubjectStack
-from anomalib_patchgan.data.splits import split_subjects
 from anomalib_patchgan.data.volumes import Window, decode_intensities, prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import read_volume_header
@@ -100,7 +99,7 @@ class _PatchSelection:
             samples["top"] += window.top
             samples["left"] += window.left
         capped = self.protocol.cap(samples, stack.subject)
-        return Eligibility(capped.samples, excluded + capped.excluded)
+        return Eligibility(capped.samples, excluded + capped.excluded, capped.spare)
 
     def select_test(self, samples: pd.DataFrame) -> Eligibility:
         return Eligibility(samples)
@@ -143,6 +142,9 @@ class BraTS2019(MedicalDataModule):
         cache_dir: Folder of prepared data; None for ``$XDG_CACHE_HOME/anomalib_patchgan`` or the same below
             ``~/.cache``.
         train_augmentations: torchvision transform of training images and masks.
+        split_file: JSON file of the split: read if it is there, else written.
+        exclude: Subjects to leave out.
+        strict: Whether one damaged file is an error; else one subject in a hundred may be damaged, and is listed.
 
     Raises:
         InputError: If an argument cannot be used; in ``setup()`` also if the collection cannot.
@@ -174,6 +176,9 @@ class BraTS2019(MedicalDataModule):
         split_seed: int = 0,
         cache_dir: Path | str | None = None,
         train_augmentations: Transform | None = None,
+        split_file: Path | str | None = None,
+        exclude: list[str] | None = None,
+        strict: bool = False,
     ) -> None:
         check_positive(
             field_of_view=field_of_view,
@@ -223,29 +228,45 @@ class BraTS2019(MedicalDataModule):
             split_seed=split_seed,
             cache_dir=cache_dir,
             train_augmentations=train_augmentations,
+            split_file=split_file,
+            exclude=exclude or (),
+            strict=strict,
         )
 
     def _assemble(self) -> Assembly:
-        files = find_subjects(self.root, self.modalities)
-        try:
-            groups = split_subjects(
-                {subject.subject: subject.grade for subject in files}, self._fractions, self.split_seed
-            )
-        except InputError as error:
-            raise InputError(f"{self.root}: {error}") from error
-        stacks = prepare_all(files, self._prepare, "Preparing volumes")
+        found = {subject.subject: subject for subject in find_subjects(self.root, self.modalities)}
+        files = {name: found[name] for name in self._without_excluded(found)}
+        groups = self._split({name: subject.grade for name, subject in files.items()}, self._fractions)
+        preparation = prepare_all(files, self._prepare, "Preparing volumes")
+        preparation.check(self.strict)
+        stacks = preparation.prepared
+        groups = {group: [name for name in names if name in stacks] for group, names in groups.items()}
         group_of = {subject: group for group, subjects in groups.items() for subject in subjects}
-        tables, excluded = [], Counter[str]()
-        for eligible, stack in zip(map(self._selection.samples_of, stacks), stacks, strict=True):
-            tables.append(eligible.samples.assign(group=group_of[stack.subject]))
+        tables, spares, excluded = [], [], Counter[str]({"subject that cannot be used": len(preparation.findings)})
+        for name, stack in stacks.items():
+            eligible = self._selection.samples_of(stack)
+            tables.append(eligible.samples.assign(group=group_of[name]))
             excluded += eligible.excluded
+            if group_of[name] == "test":
+                spares.append(eligible.spare)
         samples = pd.concat(tables, ignore_index=True)
         if not samples.empty:
             in_test = samples["group"] == "test"
             test = self._selection.select_test(samples[in_test])
             excluded += test.excluded
+            spares.append(test.spare)
             samples = pd.concat([samples[~in_test], test.samples], ignore_index=True)
-        return Assembly(groups, samples, excluded, StackReader({stack.subject: stack for stack in stacks}))
+        return Assembly(
+            groups,
+            samples,
+            excluded,
+            StackReader(stacks),
+            fingerprints=[
+                stack.intensities[0].fingerprint(name, files[name].modalities[0]) for name, stack in stacks.items()
+            ],
+            findings=preparation.findings,
+            spare=pd.concat(spares, ignore_index=True),
+        )
 
     def _prepare(self, files: SubjectFiles) -> SubjectStack:
         expected = read_volume_header(files.modalities[0])

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from torchvision.transforms.v2 import Transform
 
 from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, choose
-from anomalib_patchgan.data.cache import prepare_all
 from anomalib_patchgan.data.isic_layout import PhotographFiles, find_photographs
 from anomalib_patchgan.data.photographs import PreparedPhotograph, prepare_photograph
+from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import Eligibility, PatchProtocol
-from anomalib_patchgan.data.splits import split_subjects
 from anomalib_patchgan.errors import InputError
 
 _PROTOCOLS = ("patch",)
@@ -89,6 +88,9 @@ class ISIC2016(MedicalDataModule):
         cache_dir: Folder of prepared data; None for ``$XDG_CACHE_HOME/anomalib_patchgan`` or the same below
             ``~/.cache``.
         train_augmentations: torchvision transform of training images and masks.
+        split_file: JSON file of the split: read if it is there, else written.
+        exclude: Images to leave out, by name without ending.
+        strict: Whether one damaged file is an error; else one image in a hundred may be damaged, and is listed.
 
     Raises:
         InputError: If an argument cannot be used; in ``setup()`` also if the collection cannot.
@@ -111,6 +113,9 @@ class ISIC2016(MedicalDataModule):
         split_seed: int = 0,
         cache_dir: Path | str | None = None,
         train_augmentations: Transform | None = None,
+        split_file: Path | str | None = None,
+        exclude: list[str] | None = None,
+        strict: bool = False,
     ) -> None:
         check_positive(
             working_size=working_size,
@@ -139,35 +144,49 @@ class ISIC2016(MedicalDataModule):
             split_seed=split_seed,
             cache_dir=cache_dir,
             train_augmentations=train_augmentations,
+            split_file=split_file,
+            exclude=exclude or (),
+            strict=strict,
         )
 
     def _assemble(self) -> Assembly:
-        files = find_photographs(self.root)
-        try:
-            groups = split_subjects(
-                {photograph.name: photograph.part for photograph in files if photograph.part == "Training"},
-                self._fractions,
-                self.split_seed,
-            )
-        except InputError as error:
-            raise InputError(f"{self.root}: {error}") from error
-        groups["test"] = sorted(photograph.name for photograph in files if photograph.part == "Test")
-        prepared = prepare_all(files, self._prepare, "Preparing photographs")
-        photographs = {file.name: photograph for file, photograph in zip(files, prepared, strict=True)}
-        tables, excluded = [], Counter[str]()
+        found = {photograph.name: photograph for photograph in find_photographs(self.root)}
+        files = {name: found[name] for name in self._without_excluded(found)}
+        groups = self._split(
+            {name: file.part for name, file in files.items() if file.part == "Training"},
+            self._fractions,
+            [name for name, file in files.items() if file.part == "Test"],
+        )
+        preparation = prepare_all(files, self._prepare, "Preparing photographs")
+        preparation.check(self.strict)
+        photographs = preparation.prepared
+        groups = {group: [name for name in names if name in photographs] for group, names in groups.items()}
+        tables, spares, excluded = [], [], Counter[str]({"image that cannot be used": len(preparation.findings)})
         for group, subjects in groups.items():
             for subject in subjects:
                 eligible = self._samples_of(subject, photographs[subject])
                 tables.append(eligible.samples.assign(group=group))
                 excluded += eligible.excluded
-        return Assembly(groups, pd.concat(tables, ignore_index=True), excluded, PhotographReader(photographs))
+                if group == "test":
+                    spares.append(eligible.spare)
+        return Assembly(
+            groups,
+            pd.concat(tables, ignore_index=True),
+            excluded,
+            PhotographReader(photographs),
+            fingerprints=[
+                photograph.fingerprint(name, files[name].photograph) for name, photograph in photographs.items()
+            ],
+            findings=preparation.findings,
+            spare=pd.concat(spares, ignore_index=True),
+        )
 
     def _samples_of(self, subject: str, photograph: PreparedPhotograph) -> Eligibility:
         lesion = np.array(photograph.lesion)
         everything_shows = np.zeros_like(lesion)
         eligible = self._patches.samples_of(lesion, everything_shows, subject, -1)
         capped = self._patches.cap(eligible.samples, subject)
-        return Eligibility(capped.samples, eligible.excluded + capped.excluded)
+        return Eligibility(capped.samples, eligible.excluded + capped.excluded, capped.spare)
 
     def _prepare(self, files: PhotographFiles) -> PreparedPhotograph:
         return prepare_photograph(files.photograph, files.mask, self.working_size, self.cache_dir)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anomalib_patchgan.data.cache import entry_folder, has_entry, open_array, write_entry
+from anomalib_patchgan.data.cache import entry_folder, has_entry, open_array, read_facts, write_entry
+from anomalib_patchgan.data.duplicates import Fingerprint, content_sha256, thumbnail
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import (
     read_mask,
@@ -37,6 +38,16 @@ class PreparedPhotograph:
 
     photograph_folder: Path
     mask_folder: Path
+
+    def fingerprint(self, subject: str, source: Path) -> Fingerprint:
+        """What the photograph is recognised by.
+
+        Args:
+            subject: Whose it is.
+            source: Its file.
+        """
+        facts = read_facts(self.photograph_folder)
+        return Fingerprint(subject, source, facts["content"], np.asarray(facts["details"], dtype=np.int8))
 
     @property
     def colours(self) -> NDArray[np.uint8]:
@@ -74,6 +85,7 @@ def prepare_photograph(photograph: Path, mask: Path, working_size: int, cache_di
             )
         colours = read_photograph(photograph, working_size)
         lesion = resize_mask(full_mask, size_with_shorter_side(full_size, working_size))
-        write_entry(photograph_folder, colours, {})
+        details = thumbnail(colours.mean(axis=2)).tolist()
+        write_entry(photograph_folder, colours, {"content": content_sha256(colours), "details": details})
         write_entry(mask_folder, lesion, {})
     return PreparedPhotograph(photograph_folder, mask_folder)

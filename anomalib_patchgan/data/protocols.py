@@ -59,10 +59,12 @@ class Eligibility:
     Attributes:
         samples: One row a sample.
         excluded: Number of candidates left out, by reason.
+        spare: Normal samples among those left out; the leak meter trains on those of test subjects.
     """
 
     samples: pd.DataFrame
     excluded: Counter[str] = field(default_factory=Counter)
+    spare: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,23 @@ class SliceProtocol:
                 "abnormal test slice without a normal one alike in position and brain area": len(abnormal) - len(pairs),
             }
         )
-        return Eligibility(kept, +excluded)
+        return Eligibility(kept, +excluded, normal.drop(normal.index[[pair[0] for pair in pairs]]))
+
+
+@dataclass(frozen=True)
+class DiagnosisProtocol:
+    """A sample is a whole image.
+
+    Attributes:
+        normal: Which images count as normal, in words that end the sentence of :attr:`normal_means`.
+    """
+
+    normal: str
+
+    @property
+    def normal_means(self) -> str:
+        """What a normal sample is, in a sentence."""
+        return f"A whole image {self.normal}."
 
 
 @dataclass(frozen=True)
@@ -256,12 +274,14 @@ class PatchProtocol:
             return Eligibility(samples)
         digest = hashlib.sha256(f"{self.split_seed}/{subject}".encode()).digest()
         generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-        kept = [
-            rows.iloc[np.sort(generator.permutation(len(rows))[: self.patches_per_subject])]
-            for _, rows in samples.groupby("label_index", sort=True)
-        ]
+        kept, spare = [], samples.iloc[:0]
+        for label, rows in samples.groupby("label_index", sort=True):
+            order = generator.permutation(len(rows))
+            kept.append(rows.iloc[np.sort(order[: self.patches_per_subject])])
+            if label == NORMAL:
+                spare = rows.iloc[np.sort(order[self.patches_per_subject : 2 * self.patches_per_subject])]
         chosen = pd.concat(kept)
-        return Eligibility(chosen, Counter({"patch beyond patches_per_subject": len(samples) - len(chosen)}))
+        return Eligibility(chosen, Counter({"patch beyond patches_per_subject": len(samples) - len(chosen)}), spare)
 
 
 def match_pairs(

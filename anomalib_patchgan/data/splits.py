@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -84,3 +86,50 @@ def split_sha256(groups: Mapping[str, Sequence[str]]) -> str:
     """
     pairs = sorted([group, subject] for group, subjects in groups.items() for subject in set(subjects))
     return hashlib.sha256(json.dumps(pairs, separators=(",", ":")).encode()).hexdigest()
+
+
+def write_split(path: Path, groups: Mapping[str, Sequence[str]]) -> None:
+    """Write a split and its hash as JSON, whole or not at all.
+
+    Args:
+        path: Where to; missing folders are made.
+        groups: Subjects of each group.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"sha256": split_sha256(groups), "groups": {group: sorted(groups[group]) for group in groups}}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_split(path: Path, expected: Iterable[str]) -> dict[str, list[str]]:
+    """Read a split and check it against its hash and against the subjects that there are.
+
+    Args:
+        path: File of :func:`write_split`.
+        expected: The subjects that there are.
+
+    Returns:
+        Sorted subjects of each group.
+
+    Raises:
+        InputError: If the file is no split, was changed, or is a split of other subjects.
+    """
+    form = 'expected {"sha256": ..., "groups": {' + ", ".join(f'"{group}": [...]' for group in GROUPS) + "}}"
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        groups = {group: sorted(map(str, content["groups"][group])) for group in GROUPS}
+        stated = content["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: found no split ({type(error).__name__}: {error}), {form}.") from error
+    check_disjoint(groups)
+    if split_sha256(groups) != stated:
+        raise InputError(f"{path}: found a split that does not have the hash it states, expected an unchanged file.")
+    listed, there = {subject for subjects in groups.values() for subject in subjects}, set(expected)
+    for subject in sorted(listed ^ there):
+        found = "which is not there" if subject in listed else "not listed, though it is there"
+        raise InputError(f"{path}: found the subject {subject} {found}, expected a split of the same subjects.")
+    return groups

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anomalib_patchgan.data import BraTS2019, brats
+from anomalib_patchgan.data import BraTS2019, base
+from anomalib_patchgan.data.brats_layout import find_subjects
 from anomalib_patchgan.data.splits import GROUPS, split_sha256
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import read_volume
@@ -149,8 +150,8 @@ def test_setup_refuses_groups_that_share_a_subject(brain_tree, prepared, monkeyp
         groups["test"].append(groups["train"][0])
         return groups
 
-    split = brats.split_subjects
-    monkeypatch.setattr(brats, "split_subjects", leaking_split)
+    split = base.split_subjects
+    monkeypatch.setattr(base, "split_subjects", leaking_split)
     with pytest.raises(InputError, match="found in the groups train and test"):
         BraTS2019(brain_tree, cache_dir=prepared, **SLICE).setup()
 
@@ -196,7 +197,7 @@ def test_the_grade_is_taken_from_the_mapping(tmp_path, brain_tree_writer):
     subjects = sorted(path.name for path in root.glob("*/*"))
     rows = [f"{'LGG' if index < 4 else 'HGG'},{subject}" for index, subject in enumerate(subjects)]
     (root / "name_mapping.csv").write_text("Grade,BraTS_2019_subject_ID\n" + "\n".join(rows) + "\n")
-    grades = [subject.grade for subject in brats.find_subjects(root, ["flair"])]
+    grades = [subject.grade for subject in find_subjects(root, ["flair"])]
     assert grades == ["LGG"] * 4 + ["HGG"] * 2
 
 

@@ -11,7 +11,6 @@ from anomalib_patchgan.data.cache import (
     entry_folder,
     has_entry,
     open_array,
-    prepare_all,
     read_facts,
     write_entry,
 )
@@ -60,23 +59,6 @@ def test_the_second_writer_of_an_entry_changes_nothing(tmp_path, source):
     write_entry(folder, np.ones(3), {})
     write_entry(folder, np.ones(3), {})
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-
-
-def test_results_come_in_the_order_of_the_jobs():
-    assert prepare_all(list(range(50)), lambda number: number**2, "Squaring") == [number**2 for number in range(50)]
-
-
-def test_the_first_error_is_raised():
-    def refuse(number):
-        raise ValueError(f"job {number}")
-
-    with pytest.raises(ValueError, match="job 0"):
-        prepare_all([0], refuse, "Refusing")
-
-
-def test_nothing_is_drawn_where_there_is_no_terminal(capfd):
-    prepare_all([1, 2], str, "Writing")
-    assert capfd.readouterr() == ("", "")
 
 
 def test_the_cache_follows_the_users_setting(tmp_path, monkeypatch):

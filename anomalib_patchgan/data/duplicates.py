@@ -1,0 +1,135 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Images that are in a collection twice, under two names: copies, and copies that were resized or compressed again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import resize_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_THUMBNAIL_SIDE = 32
+# Wider structures than this many thumbnail pixels, such as the outline of a head or a vignette, say little of identity.
+_DETAIL = 4
+# Heights, as shares of the extent, of the slices that stand for a volume.
+_SLICE_HEIGHTS = (0.35, 0.5, 0.65)
+SIMILARITY = 0.97
+"""Correlation of two thumbnails from which on two images count as the same; see docs/data.md for how it was chosen."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What an image is recognised by.
+
+    Attributes:
+        subject: Whose image it is.
+        source: Its file.
+        content: SHA-256 of its pixels.
+        thumbnail: Its details, int8, one-dimensional; of one length for all images of a collection.
+    """
+
+    subject: str
+    source: Path
+    content: str
+    thumbnail: NDArray[np.int8]
+
+
+def content_sha256(array: NDArray[Any]) -> str:
+    """SHA-256 of type, shape and values of an array."""
+    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def thumbnail(image: NDArray[Any]) -> NDArray[np.int8]:
+    """Details of an image at 32 x 32 pixels: what is left after a wide blur is taken away, to one scale.
+
+    Gain, offset, size and compression hardly change it; mirroring and turning do.
+
+    Args:
+        image: ``[rows, columns]``, or a volume ``[slices, rows, columns]``, of which three slices stand for all.
+
+    Returns:
+        int8, 1,024 values, or 3,072 for a volume.
+    """
+    if image.ndim == 3:
+        slices = [image[round(height * (len(image) - 1))] for height in _SLICE_HEIGHTS]
+        return np.concatenate([thumbnail(part) for part in slices])
+    side = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
+    intensities = np.ascontiguousarray(image, dtype=np.float32)
+    small, shown = resize_image(intensities, side), resize_image((intensities != 0).astype(np.float32), side)
+    # Blurred over what shows something only, so that the outline, much the same in all heads, is no detail.
+    surroundings = ndimage.gaussian_filter(small, _DETAIL) / np.maximum(ndimage.gaussian_filter(shown, _DETAIL), 1e-3)
+    details = small - shown * surroundings
+    spread = float(details.std())
+    scaled = details / (4 * spread) if spread > 0 else np.zeros_like(details)
+    return np.rint(127 * np.clip(scaled, -1, 1)).astype(np.int8).ravel()
+
+
+def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[Fingerprint, Fingerprint, float]]:
+    """List pairs of images of different subjects that are the same, the most alike first.
+
+    Args:
+        fingerprints: All images of a collection.
+
+    Returns:
+        Pairs and the correlation of their thumbnails; 1 for equal pixels.
+    """
+    if len(fingerprints) < 2:
+        return []
+    details = np.stack([fingerprint.thumbnail for fingerprint in fingerprints]).astype(np.float32)
+    details -= details.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(details, axis=1, keepdims=True)
+    details /= np.where(lengths > 0, lengths, 1)
+    _, contents = np.unique([fingerprint.content for fingerprint in fingerprints], return_inverse=True)
+    found = []
+    for index, own in enumerate(fingerprints):
+        similarity = details[index + 1 :] @ details[index]
+        similarity[contents[index + 1 :] == contents[index]] = 1.0
+        for offset in np.flatnonzero(similarity >= SIMILARITY):
+            other = fingerprints[index + 1 + int(offset)]
+            if other.subject != own.subject:
+                found.append((own, other, float(similarity[offset])))
+    return sorted(found, key=lambda pair: -pair[2])
+
+
+def check_duplicates(groups: Mapping[str, Iterable[str]], fingerprints: Sequence[Fingerprint]) -> int:
+    """Refuse a split in which two groups share an image under two names.
+
+    Args:
+        groups: Subjects of each group.
+        fingerprints: All images of the collection.
+
+    Returns:
+        Number of pairs of duplicates within one group, which leak nothing.
+
+    Raises:
+        InputError: If two groups share an image.
+    """
+    home = {subject: group for group, subjects in groups.items() for subject in subjects}
+    within = 0
+    for first, second, similarity in find_duplicates(fingerprints):
+        if first.subject not in home or second.subject not in home:
+            continue
+        if home[first.subject] == home[second.subject]:
+            within += 1
+            continue
+        kind = "the same image" if first.content == second.content else f"nearly the same image ({similarity:.3f})"
+        raise InputError(
+            f"{second.source}: found {kind} as {first.source}, in the groups {home[second.subject]} and "
+            f"{home[first.subject]}, expected it in one of them; name {second.subject} or {first.subject} in `exclude`."
+        )
+    return within
