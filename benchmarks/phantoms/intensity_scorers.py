@@ -177,8 +177,9 @@ def main() -> None:
         lines.append("| " + " | ".join(cells) + " |")
     groups = datamodule.card()["groups"]["test"]
     summary = (
-        f"{frozen.name}: {groups['subjects']} test subjects, {groups['normal']} normal and {groups['abnormal']} abnormal "
-        f"samples; best intensity scorer {best['scorer']} {best['AUROC']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
+        f"{frozen.name}: {groups['subjects']} test subjects, {groups['normal']} normal and {groups['abnormal']} "
+        f"abnormal samples; best intensity scorer {best['scorer']} {best['AUROC']:.3f} "
+        f"[{best['low']:.3f}, {best['high']:.3f}]"
     )
     text = "\n".join([summary, "", *lines]) + "\n"
     (arguments.output / "scorers.md").write_text(text, encoding="utf-8")

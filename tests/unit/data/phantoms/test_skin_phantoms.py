@@ -129,7 +129,7 @@ def test_lesions_are_darker_and_brighter_than_skin():
     for index in range(40):
         ill, healthy = (render_image(phantoms, index, with_lesion=flag) for flag in (True, False))
         darker.append(ill.pixels[ill.mask].mean() < healthy.pixels[ill.mask].mean())
-    assert 0.5 < np.mean(darker) < 0.95
+    assert 0.3 < np.mean(darker) < 0.8
 
 
 @pytest.mark.parametrize(
