@@ -6,7 +6,7 @@
     python benchmarks/phantoms/intensity_scorers.py brain_medium datasets/frozen/brain_medium results/brain_medium
 
 Writes the set if it is not there, scores its test samples by the fifteen intensity scorers and by PaDiM on
-EfficientNet-Lite0, and writes `scorers.csv`, `scorers.md` and, for brains, `detectability.csv`: each abnormal test slice
+EfficientNet-Lite0, and writes `scorers.csv`, `scorers.md` and, for brains, `detectability.csv`: each abnormal slice
 against the same slice of its healthy twin, by radius and contrast of the lesion. Intervals are the 95 % bootstrap over
 subjects. The best of the fifteen is chosen on the test labels, so it is an upper bound of what brightness can do.
 """
