@@ -6,7 +6,7 @@
     python benchmarks/phantoms/intensity_scorers.py brain_medium datasets/frozen/brain_medium results/brain_medium
 
 Writes the set if it is not there, scores its test samples by the fifteen intensity scorers and by PaDiM on
-EfficientNet-Lite0, and writes `scorers.csv`, `scorers.md` and, for brains, `detectability.csv`: each abnormal test slice
+EfficientNet-Lite0, and writes `scorers.csv`, `scorers.md` and, for brains, `detectability.csv`: each abnormal slice
 against the same slice of its healthy twin, by radius and contrast of the lesion. Intervals are the 95 % bootstrap over
 subjects. The best of the fifteen is chosen on the test labels, so it is an upper bound of what brightness can do.
 """
@@ -177,8 +177,9 @@ def main() -> None:
         lines.append("| " + " | ".join(cells) + " |")
     groups = datamodule.card()["groups"]["test"]
     summary = (
-        f"{frozen.name}: {groups['subjects']} test subjects, {groups['normal']} normal and {groups['abnormal']} abnormal "
-        f"samples; best intensity scorer {best['scorer']} {best['AUROC']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
+        f"{frozen.name}: {groups['subjects']} test subjects, {groups['normal']} normal and {groups['abnormal']} "
+        f"abnormal samples; best intensity scorer {best['scorer']} {best['AUROC']:.3f} "
+        f"[{best['low']:.3f}, {best['high']:.3f}]"
     )
     text = "\n".join([summary, "", *lines]) + "\n"
     (arguments.output / "scorers.md").write_text(text, encoding="utf-8")

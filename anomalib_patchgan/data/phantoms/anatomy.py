@@ -22,7 +22,7 @@ Box = tuple[slice, slice, slice]
 
 BRATS_SIZE_MM = (240.0, 240.0, 155.0)
 # The part of a BraTS volume in which the brain lies; work outside it would be wasted.
-BRAIN_SIZE_MM = (156.0, 192.0, 155.0)
+BRAIN_SIZE_MM = (176.0, 212.0, 155.0)
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ DEFORMATIONS: dict[Level, Deformation] = {
     "easy": REFERENCE_DEFORMATION,
     "medium": REFERENCE_DEFORMATION,
     "hard": REFERENCE_DEFORMATION,
-    "shifted": Deformation(coarse=(5.0, 45.0), fine=(2.2, 16.0), atrophy=0.5),
+    "shifted": Deformation(coarse=(3.5, 48.0), fine=(2.6, 16.0), atrophy=0.5),
 }
 
 
