@@ -256,7 +256,7 @@ class MedicalDataModule(AnomalibDataModule):
         except InputError as error:
             raise InputError(f"{self.root}: {error}") from error
         if fixed:
-            groups["test"] = fixed
+            groups["test"] = sorted([*groups.get("test", ()), *fixed])
         if self.split_file is not None:
             write_split(self.split_file, groups)
         return groups
