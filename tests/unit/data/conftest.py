@@ -133,7 +133,7 @@ def flat_tree_writer():
     return write_flat_tree
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def diagnosis_tree_writer():
     return write_diagnosis_tree
 
