@@ -13,9 +13,28 @@ from typing import Any
 from anomalib_patchgan import __version__
 
 _PACKAGE = Path(__file__).parents[1]
-_DISTRIBUTIONS = ("anomalib", "lightning", "numpy", "openvino", "scikit-learn", "timm", "torch", "torchvision")
+_DISTRIBUTIONS = (
+    "anomalib",
+    "lightning",
+    "numpy",
+    "openvino",
+    "scikit-learn",
+    "simpleitk",
+    "timm",
+    "torch",
+    "torchio",
+    "torchvision",
+)
 _DATA_SOURCES = ("data", "io")
-_JOB_SOURCES = (*_DATA_SOURCES, "models", "deploy", "benchmark/job.py", "benchmark/recorder.py", "benchmark/classes.py")
+_JOB_SOURCES = (
+    *_DATA_SOURCES,
+    "models",
+    "deploy",
+    "benchmark/job.py",
+    "benchmark/recorder.py",
+    "benchmark/artefact_tests.py",
+    "benchmark/classes.py",
+)
 
 
 def digest(content: Any, length: int = 16) -> str:

@@ -108,6 +108,8 @@ class RawScoreRecorder(Callback):
         self._calibration = _Batches()
         self._test = _Batches()
         self._test_batches = 0
+        self._test_stage = "test"
+        self._masks: list[torch.Tensor] | None = None
         self._curves: list[tuple[int, str, float]] = []
         self._started = perf_counter()
 
@@ -132,6 +134,20 @@ class RawScoreRecorder(Callback):
     def maps(self) -> np.ndarray | None:
         """Raw maps [N, H, W] of the test set as float16, or None for a model that gives none."""
         return self._test.raw_maps()
+
+    def start_another_test(self, stage: str) -> None:
+        """Forget the test before, and keep the masks of the next, which may differ from those of the data set.
+
+        Args:
+            stage: What the test is called in the display of progress.
+        """
+        self._test = _Batches()
+        self._test_stage = stage
+        self._masks = []
+
+    def masks(self) -> np.ndarray | None:
+        """Masks [N, H, W] of the test that was announced last, bool, or None where images have none."""
+        return torch.cat(self._masks).numpy() if self._masks else None
 
     def curves(self) -> pd.DataFrame:
         """Logged values by epoch: step, name, value."""
@@ -179,6 +195,14 @@ class RawScoreRecorder(Callback):
             raise RuntimeError("the test set is not read in its own order")
         self._test_batches = len(loader)
 
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keep the masks before the model's pre-processor resizes them, where they are asked for."""
+        if self._masks is not None and batch.gt_mask is not None:
+            masks = batch.gt_mask.detach().reshape(-1, *batch.gt_mask.shape[-2:])
+            self._masks.append(masks.as_subclass(torch.Tensor).bool().cpu().clone())
+
     def on_test_batch_end(
         self,
         trainer: Trainer,
@@ -193,7 +217,7 @@ class RawScoreRecorder(Callback):
         self._test.add_labels(outputs, pl_module.post_processor)
         if outputs.anomaly_map is not None:
             self._test.add_maps(outputs.anomaly_map, self._image_size)
-        self._track("test", batch_idx + 1, self._test_batches)
+        self._track(self._test_stage, batch_idx + 1, self._test_batches)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock of the test."""

@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import Transform
 
 from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, choose, group_fractions
 from anomalib_patchgan.data.brats_layout import (
+    HEALTHY,
     LAYOUTS,
     LESION_LABELS,
     MODALITIES,
@@ -160,6 +161,7 @@ class BraTSDataModule(MedicalDataModule):
         self._selection = selections[choose(protocol, selections, "protocol")]
         self.normal_root = _check_normal_root(normal_root, protocol)
         self._cohort_parameters: dict[str, Any] = {}
+        self._stacks: list[SubjectStack] = []
         self.modalities = parse_modalities(modality)
         self.field_of_view = field_of_view
         self.slice_spacing = slice_spacing
@@ -202,6 +204,7 @@ class BraTSDataModule(MedicalDataModule):
         }
         stacks = [*patients_prepared.prepared.items(), *healthy_prepared.prepared.items()]
         usable = {name for name, _ in stacks}
+        self._stacks = [stack for _, stack in stacks]
         groups = {group: [name for name in names if name in usable] for group, names in groups.items()}
 
         tables, spares, excluded = [], [], Counter[str]({"subject that cannot be used": len(findings)})
@@ -269,6 +272,27 @@ class BraTSDataModule(MedicalDataModule):
         width = max(1, round(self.field_of_view / brain.spacing[2]))
         row, column = brain.centre
         return Window(row - height // 2, column - width // 2, height, width)
+
+    def intensity_ranges(self) -> pd.DataFrame:
+        """What every volume was scaled by, once :meth:`setup` has been called.
+
+        Returns:
+            Rows with ``subject_id``, ``cohort`` (patients or healthy), ``modality``, and ``low`` and ``high``, the
+            intensities of the file that became 0 and 1.
+        """
+        rows = [
+            {
+                "subject_id": stack.subject,
+                "cohort": HEALTHY if stack.lesions is None else "patients",
+                "modality": modality,
+                "low": channel.intensity_range.low,
+                "high": channel.intensity_range.high,
+            }
+            for stack in self._stacks
+            for modality, channel in zip(self.modalities, stack.intensities, strict=True)
+            if channel.intensity_range is not None
+        ]
+        return pd.DataFrame(rows, columns=["subject_id", "cohort", "modality", "low", "high"])
 
     def _further_parameters(self) -> dict[str, Any]:
         return {

@@ -1,7 +1,12 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Prepared arrays on disk, so that reading a sample never decompresses a volume or a photograph again."""
+"""Prepared arrays on disk, so that reading a sample never decompresses a volume or a photograph again.
+
+An entry is found by what its source holds, not by where it lies: a collection that was moved, copied or touched is not
+prepared again, and one that changed is, even if size and time of the file are as before. So that a start need not read
+all sources, the SHA-256 of each is kept with the file's status and is trusted while that stays the same.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +27,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Raised when what is written below changes its meaning, so that older entries are not read.
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
 _ARRAY_NAME = "array.npy"
 _FACTS_NAME = "facts.json"
+_UNFINISHED_NAME = "unfinished"
+# The clock of a file system may be as coarse as this: a file that changed so shortly before it was hashed may have
+# changed again afterwards with the same times, so such a hash is not trusted later.
+_CLOCK_STEP_NS = 2_000_000_000
+# An entry is written in seconds. What is older than this was left by a process that was killed.
+_LEFTOVER_AGE_S = 3600
+# Every mapping holds a file open, and some systems let a process open no more than 256.
+_OPEN_ARRAYS = 128
 
 
 def default_cache_dir() -> Path:
@@ -32,26 +46,59 @@ def default_cache_dir() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "anomalib_patchgan"
 
 
+def source_sha256(cache_dir: Path, source: Path) -> str:
+    """SHA-256 of a file; it is read only if its status is another than when it was read last.
+
+    The status is size, inode and the times of change of content and of status. The last cannot be set by a user, so a
+    file that was replaced by one of the same size and age is noticed.
+
+    Args:
+        cache_dir: Folder of all prepared data, which holds the known hashes too.
+        source: The file.
+    """
+    status = source.stat()
+    seen = [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
+    place = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()
+    record = cache_dir / "sources" / place[:2] / f"{place[2:34]}.json"
+    try:
+        known = json.loads(record.read_bytes())
+    except (OSError, ValueError):
+        known = None
+    if known is not None and known["status"] == seen and status.st_ctime_ns + _CLOCK_STEP_NS < known["read_at_ns"]:
+        return known["sha256"]
+    read_at_ns = time.time_ns()
+    with source.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    record.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=_unfinished(cache_dir))
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump({"status": seen, "read_at_ns": read_at_ns, "sha256": digest}, stream)
+    Path(temporary).replace(record)
+    return digest
+
+
 def entry_folder(cache_dir: Path, source: Path, settings: dict[str, Any]) -> Path:
     """Folder of the array prepared from one source file.
 
-    It changes with the place, size and time of the source, with the settings and with the format, so a stale entry is
-    never read.
+    It changes with the content of the source, with the settings and with the format, so a stale entry is never read.
 
     Args:
         cache_dir: Folder of all prepared data.
         source: The file that the array is prepared from.
         settings: What else determines the array; JSON-able.
     """
-    status = source.stat()
-    identity = [_FORMAT_VERSION, str(source.resolve()), status.st_size, status.st_mtime_ns, settings]
+    identity = [_FORMAT_VERSION, source_sha256(cache_dir, source), settings]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return cache_dir / "prepared" / digest[:2] / digest[2:34]
 
 
 def has_entry(folder: Path) -> bool:
-    """Whether an array has been prepared."""
-    return (folder / _FACTS_NAME).is_file()
+    """Whether an array has been prepared, and is as long as it was when it was written."""
+    try:
+        written = json.loads((folder / _FACTS_NAME).read_bytes())
+        return (folder / _ARRAY_NAME).stat().st_size == written["array_bytes"]
+    except (OSError, ValueError):
+        return False
 
 
 def write_entry(folder: Path, array: NDArray[Any], facts: dict[str, Any]) -> None:
@@ -61,25 +108,60 @@ def write_entry(folder: Path, array: NDArray[Any], facts: dict[str, Any]) -> Non
         folder: Where to, see :func:`entry_folder`.
         array: Any array.
         facts: What a reader needs to know of it; JSON-able.
+
+    Raises:
+        OSError: If the disk does not take it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    unfinished = _unfinished(folder.parents[2])
+    entry = Path(tempfile.mkdtemp(dir=unfinished))
     try:
-        np.save(temporary / _ARRAY_NAME, array)
-        (temporary / _FACTS_NAME).write_text(json.dumps(facts), encoding="utf-8")
-        # The folder exists already if another process prepared the same source meanwhile: its entry is as good.
-        with contextlib.suppress(OSError):
-            temporary.rename(folder)
+        np.save(entry / _ARRAY_NAME, array)
+        written = {"array_bytes": (entry / _ARRAY_NAME).stat().st_size, "facts": facts}
+        (entry / _FACTS_NAME).write_text(json.dumps(written), encoding="utf-8")
+        try:
+            entry.rename(folder)
+        except OSError:
+            # Another process prepared the same source meanwhile, and its entry is as good; or the entry that is
+            # there was damaged since it was written.
+            if not has_entry(folder):
+                damaged = Path(tempfile.mkdtemp(dir=unfinished))
+                folder.rename(damaged)
+                entry.rename(folder)
+                shutil.rmtree(damaged, ignore_errors=True)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if entry.exists():
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
     """Read the facts of an entry."""
-    return json.loads((folder / _FACTS_NAME).read_text(encoding="utf-8"))
+    return json.loads((folder / _FACTS_NAME).read_bytes())["facts"]
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=_OPEN_ARRAYS)
 def open_array(folder: Path) -> NDArray[Any]:
-    """Map the array of an entry into memory, read-only; the latest 512 stay open in this process."""
+    """Map the array of an entry into memory, read-only; the latest 128 stay open in this process."""
     return np.load(folder / _ARRAY_NAME, mmap_mode="r")
+
+
+def _unfinished(cache_dir: Path) -> Path:
+    """Folder of what is not to be seen before it is whole; on the same disk, so that it can be renamed."""
+    place = cache_dir / _UNFINISHED_NAME
+    place.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(place)
+    return place
+
+
+@functools.cache
+def _remove_leftovers(place: Path) -> None:
+    """Remove what killed processes left; once in a process."""
+    newest = time.time() - _LEFTOVER_AGE_S
+    for leftover in place.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process finished or removed it
+            if leftover.stat().st_mtime >= newest:
+                continue
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()

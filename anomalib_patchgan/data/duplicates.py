@@ -50,7 +50,7 @@ class Fingerprint:
 def content_sha256(array: NDArray[Any]) -> str:
     """SHA-256 of type, shape and values of an array."""
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array))
+    digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

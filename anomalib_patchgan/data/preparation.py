@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
+
+logger = logging.getLogger(__name__)
 
 # One damaged file of a hundred is an accident; more than that is another kind of collection than was expected.
 _TOLERATED_SHARE = 0.01
@@ -57,9 +60,10 @@ class Preparation(Generic[Outcome]):
 
 
 def prepare_all(jobs: Mapping[str, Job], prepare: Callable[[Job], Outcome], description: str) -> Preparation[Outcome]:
-    """Run ``prepare`` on every job in a few threads and keep the order; show a bar on a terminal.
+    """Run ``prepare`` on every job, on all cores, and keep the order; show a bar on a terminal.
 
-    Decompression and most of numpy release the interpreter lock, so threads are enough.
+    Decompression and most of numpy release the interpreter lock, so threads are enough. As many jobs as there are
+    cores are under way at a time, which bounds the memory. Each finding is logged as a warning.
 
     Args:
         jobs: What there is to do, by name.
@@ -77,7 +81,7 @@ def prepare_all(jobs: Mapping[str, Job], prepare: Callable[[Job], Outcome], desc
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
-        ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool,
+        ThreadPoolExecutor(max_workers=available_cores()) as pool,
     ):
         futures = {name: pool.submit(prepare, job) for name, job in jobs.items()}
         try:
@@ -89,4 +93,13 @@ def prepare_all(jobs: Mapping[str, Job], prepare: Callable[[Job], Outcome], desc
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    for finding in findings.values():
+        logger.warning("%s", finding)
     return Preparation(prepared, findings)
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

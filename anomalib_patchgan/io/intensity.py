@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class IntensityRange:
 TISSUE_LEVEL = 0.5
 
 
-def tissue_range(values: NDArray[np.float32]) -> IntensityRange | None:
+def tissue_range(values: NDArray[Any]) -> IntensityRange | None:
     """Find a range from what most voxels are, so that a lesion does not set it.
 
     The upper quartile becomes 0.5, and 0 stays 0 (or the 0.5th percentile becomes 0, where that is negative). A range
@@ -49,13 +49,29 @@ def tissue_range(values: NDArray[np.float32]) -> IntensityRange | None:
     values must be all voxels of one volume that belong to the body, never those of a slice.
 
     Args:
-        values: Intensities of the voxels that count, one-dimensional.
+        values: Intensities of the voxels that count, one-dimensional, of any real type.
 
     Returns:
         The range, or None if ``values`` is empty or has no spread.
     """
-    if values.size == 0 or values.min() == values.max():
+    if values.size == 0:
         return None
-    lowest, quartile = (float(value) for value in np.percentile(values, (0.5, 75.0)))
-    low = min(0.0, lowest)
+    smallest = values.min()
+    if smallest == values.max():
+        return None
+    # numpy selects among numbers of 32 bits several times as fast as among those of 16.
+    short = values.dtype.kind != "f" and values.dtype.itemsize < 4
+    parted = values.astype(np.int32 if short else values.dtype)
+    low = min(0.0, _quantile(parted, 0.005)) if smallest < 0 else 0.0
+    quartile = _quantile(parted, 0.75)
     return IntensityRange(low, low + (quartile - low) / TISSUE_LEVEL) if quartile > low else None
+
+
+def _quantile(values: NDArray[Any], share: float) -> float:
+    """Quantile with linear interpolation, as of ``numpy.quantile``, which copies more. It reorders ``values``."""
+    position = share * (values.size - 1)
+    index = int(position)
+    values.partition(index)
+    lower = float(values[index])
+    upper = float(values[index + 1 :].min()) if index + 1 < values.size else lower
+    return lower + (upper - lower) * (position - index)

@@ -5,23 +5,31 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from anomalib_patchgan.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nibabel.arrayproxy import ArrayProxy
     from nibabel.nifti1 import Nifti1Image
     from numpy.typing import NDArray
 
-_READING_ERRORS = (ImageFileError, OSError, EOFError, zlib.error, ValueError)
+_READING_ERRORS = (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError, OverflowError)
+_ENDINGS = (".nii", ".nii.gz")
+# No deflated byte stands for more than this many bytes, so a header that asks for more is wrong or the file is cut;
+# it is found before memory for the volume is asked for.
+_LARGEST_RATIO = 1032
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,14 @@ class Volume:
     """A volume as a stack of axial slices.
 
     Attributes:
-        data: Intensities, float32 ``[slices, rows, columns]``. Slices run from the feet to the head, rows from the
-            front to the back, columns from the patient's right to the left, as a radiologist looks at them.
+        data: Intensities ``[slices, rows, columns]``, as a view of what the file holds: in its own integer type, or
+            float32 where it holds fractions or its header scales the voxels. Slices run from the feet to the head,
+            rows from the front to the back, columns from the patient's right to the left, as a radiologist looks at
+            them.
         spacing: Distance in mm between neighbours along each axis of ``data``.
     """
 
-    data: NDArray[np.float32]
+    data: NDArray[Any]
     spacing: tuple[float, float, float]
 
 
@@ -63,14 +73,13 @@ def read_volume_header(path: Path) -> VolumeHeader:
     Raises:
         InputError: If the file cannot be read as a volume with three axes.
     """
-    image = _open(path)
-    order = np.argsort(nibabel.io_orientation(image.affine)[:, 0])
+    image, orientation = _open(path)
+    order = np.argsort(orientation[:, 0])
     shape = [image.shape[axis] for axis in order]
-    spacing = [float(image.header.get_zooms()[axis]) for axis in order]
     middle = nibabel.affines.apply_affine(image.affine, (np.asarray(image.shape) - 1) / 2)
     return VolumeHeader(
         (shape[2], shape[1], shape[0]),
-        (spacing[2], spacing[1], spacing[0]),
+        _axial_spacing(image, orientation),
         (float(middle[0]), float(middle[1]), float(middle[2])),
     )
 
@@ -84,30 +93,75 @@ def read_volume(path: Path) -> Volume:
     Raises:
         InputError: If the file cannot be read to its end, has not three axes, or holds values that are not finite.
     """
+    image, orientation = _open(path)
+    proxy = cast("ArrayProxy", image.dataobj)
     try:
-        image = nibabel.as_closest_canonical(_open(path))
-        voxels = np.asarray(image.dataobj, dtype=np.float32)
-    except InputError:
-        raise
+        voxels = _stored_voxels(path, proxy)
     except _READING_ERRORS as error:
         raise InputError(f"{path}: found a file that breaks off or is damaged ({error}), expected NIfTI.") from error
-    if not np.isfinite(voxels).all():
-        raise InputError(f"{path}: found voxels that are not finite numbers, expected intensities.")
+    voxels = _scaled(voxels, proxy)
+    if voxels.dtype.kind == "f":
+        astray = voxels.size - np.count_nonzero(np.isfinite(voxels))
+        if astray:
+            raise InputError(f"{path}: found {astray} voxels that are not finite numbers, expected intensities.")
     # The canonical axes run to the right, to the front and to the head; a slice is shown from below with the front up.
-    stack = np.ascontiguousarray(voxels.transpose(2, 1, 0)[:, ::-1, ::-1])
-    spacing = [float(zoom) for zoom in image.header.get_zooms()]
-    return Volume(stack, (spacing[2], spacing[1], spacing[0]))
+    canonical = nibabel.apply_orientation(voxels, orientation)
+    return Volume(canonical.transpose(2, 1, 0)[:, ::-1, ::-1], _axial_spacing(image, orientation))
 
 
-def _open(path: Path) -> Nifti1Image:
+def _open(path: Path) -> tuple[Nifti1Image, NDArray[np.float64]]:
+    """Read the header, and along which axis and way of the patient each axis of the file runs, as nibabel says it."""
+    if not path.name.lower().endswith(_ENDINGS):
+        raise InputError(f"{path}: found the ending {path.suffix!r}, expected a NIfTI volume, {' or '.join(_ENDINGS)}.")
     try:
         image = cast("Nifti1Image", nibabel.load(path))
     except FileNotFoundError as error:
         raise InputError(f"{path}: found no such file, expected a NIfTI volume.") from error
     except _READING_ERRORS as error:
         raise InputError(f"{path}: found a file that cannot be read ({error}), expected a NIfTI volume.") from error
-    if len(image.shape) != 3:
+    if len(image.shape) != 3 or min(image.shape) < 1:
         raise InputError(f"{path}: found a volume with the axes {image.shape}, expected three axes.")
-    if np.isnan(nibabel.io_orientation(image.affine)).any() or min(image.header.get_zooms()) <= 0:
+    if image.get_data_dtype().kind not in "iuf":
+        raise InputError(f"{path}: found voxels of the type {image.get_data_dtype()}, expected real numbers.")
+    try:
+        orientation = nibabel.io_orientation(image.affine)
+    except np.linalg.LinAlgError:
+        orientation = np.full((3, 2), np.nan)
+    if np.isnan(orientation).any() or not np.isfinite(image.affine).all():
         raise InputError(f"{path}: found a header without orientation or spacing, expected an affine matrix.")
-    return image
+    return image, orientation
+
+
+def _stored_voxels(path: Path, proxy: ArrayProxy) -> NDArray[Any]:
+    """Read the voxels as the file holds them, in its own axes."""
+    stored = path.read_bytes()
+    needed = proxy.offset + proxy.dtype.itemsize * math.prod(proxy.shape)
+    if path.name.lower().endswith(".gz"):
+        if needed > _LARGEST_RATIO * len(stored):
+            raise EOFError(f"{len(stored)} bytes cannot hold the {needed} that its header asks for")
+        # In one piece of the right size; twice the rate of reading through a gzip stream.
+        content = zlib.decompress(stored, wbits=zlib.MAX_WBITS | 16, bufsize=needed)
+        if len(content) < needed:  # what parallel compressors write has several members
+            content = gzip.decompress(stored)
+    else:
+        content = stored
+    if len(content) < needed:
+        raise EOFError(f"{len(content)} of {needed} bytes")
+    return np.ndarray(proxy.shape, proxy.dtype, buffer=content, offset=proxy.offset, order="F")
+
+
+def _scaled(voxels: NDArray[Any], proxy: ArrayProxy) -> NDArray[Any]:
+    """Apply the scale of the header, if it has one."""
+    if voxels.dtype.kind != "f" and (proxy.slope, proxy.inter) == (1, 0):
+        return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is found by the caller
+        scaled = voxels.astype(np.float32)
+        if (proxy.slope, proxy.inter) != (1, 0):
+            scaled *= np.float32(proxy.slope)
+            scaled += np.float32(proxy.inter)
+    return scaled
+
+
+def _axial_spacing(image: Nifti1Image, orientation: NDArray[np.float64]) -> tuple[float, float, float]:
+    sizes = nibabel.affines.voxel_sizes(image.affine)[np.argsort(orientation[:, 0])]
+    return float(sizes[2]), float(sizes[1]), float(sizes[0])

@@ -288,6 +288,7 @@ def _score(row: ModelResult, run: Run, test: _TestData) -> None:
         raise InputError(f"run {run.key}: found the data_key {run.data_key}, expected {test.record.key}.")
     if run.scores is None or run.scores["sample_id"].tolist() != samples["sample_id"].tolist():
         raise InputError(f"run {run.key}: found other test samples than its data record lists, expected the same ones.")
+    _check_artefacts(run, samples["sample_id"].tolist())
     labels = samples["label"].to_numpy()
     scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
     seed_flags = [f"seed {run.seed}: {flag}" for flag in evaluation.score_flags(scores)]
@@ -318,6 +319,16 @@ def _score(row: ModelResult, run: Run, test: _TestData) -> None:
             draws=evaluation.auroc_draws(labels, scores, test.draws),
         )
     )
+
+
+def _check_artefacts(run: Run, sample_ids: list[str]) -> None:
+    """Check that a run scored every test sample in order under each artefact, so that scores and labels fit."""
+    if run.artefacts is None:
+        return
+    for (artefact, severity), condition in run.artefacts.groupby(["artefact", "severity"], sort=False):
+        if condition["sample_id"].tolist() != sample_ids:
+            where = f"run {run.key}, {artefact} at severity {severity}"
+            raise InputError(f"{where}: found other test samples than its data record lists, expected the same ones.")
 
 
 def run_threshold(run: Run) -> float | None:

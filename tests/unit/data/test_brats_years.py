@@ -304,6 +304,14 @@ class TestSubjectProtocol:
             expected = np.clip(volume[sample["slice_index"]] / (2 * quartile), 0, 1)
             assert image.sum() == pytest.approx(expected.sum(), rel=1e-3)
 
+    def test_the_scaling_of_every_volume_is_kept(self, twins, patients):
+        ranges = twins.intensity_ranges().set_index(["cohort", "subject_id", "modality"])
+        assert len(ranges) == 12
+        voxels = read_volume(patients / "BraTS2021_003" / "BraTS2021_003_flair.nii.gz").data
+        low, high = ranges.loc[("patients", "BraTS2021_003", "flair")]
+        assert low == 0
+        assert high == pytest.approx(2 * np.percentile(voxels[voxels != 0], 75), rel=0.01)
+
     def test_without_a_healthy_cohort_it_is_refused(self, patients):
         with pytest.raises(InputError, match="normal_root: found none, expected the folder of a healthy cohort"):
             BraTS2021(patients, protocol="subject")
