@@ -11,11 +11,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anomalib_patchgan.data.brats import BraTS2019
+    from anomalib_patchgan.data.brats import BraTS2018, BraTS2019, BraTS2020, BraTS2021
     from anomalib_patchgan.data.isic import ISIC2016
 
-_HOMES = {"BraTS2019": "anomalib_patchgan.data.brats", "ISIC2016": "anomalib_patchgan.data.isic"}
-__all__ = ["ISIC2016", "BraTS2019"]
+_HOMES = {
+    "BraTS2018": "anomalib_patchgan.data.brats",
+    "BraTS2019": "anomalib_patchgan.data.brats",
+    "BraTS2020": "anomalib_patchgan.data.brats",
+    "BraTS2021": "anomalib_patchgan.data.brats",
+    "ISIC2016": "anomalib_patchgan.data.isic",
+}
+__all__ = ["ISIC2016", "BraTS2018", "BraTS2019", "BraTS2020", "BraTS2021"]
 
 
 def __getattr__(name: str) -> Any:

@@ -72,6 +72,7 @@ class Assembly:
         fingerprints: What each image is recognised by, so that none is in two groups.
         findings: What was wrong with the subjects that could not be used, by name, in a sentence each.
         spare: Normal samples of test subjects that the protocol left out; for the leak meter only.
+        has_masks: Whether the reader gives masks; else ``lesion_fraction`` is NaN and nothing is known of pixels.
     """
 
     subjects: dict[str, list[str]]
@@ -81,6 +82,12 @@ class Assembly:
     fingerprints: Sequence[Fingerprint] = ()
     findings: Mapping[str, str] = field(default_factory=dict)
     spare: pd.DataFrame = field(default_factory=pd.DataFrame)
+    has_masks: bool = True
+
+    @property
+    def task(self) -> str:
+        """What can be evaluated, in anomalib's terms."""
+        return "segmentation" if self.has_masks else "classification"
 
 
 class MedicalDataModule(AnomalibDataModule):
@@ -210,7 +217,7 @@ class MedicalDataModule(AnomalibDataModule):
                     f"{self.root}: found no {_LABELS[label]} sample in the group {group} "
                     f"({_listed(assembly.excluded)}), expected some under the protocol {self.protocol!r}."
                 )
-            table.attrs["task"] = "segmentation"
+            table.attrs["task"] = assembly.task
             tables[group] = table
         return tables
 
@@ -258,7 +265,7 @@ class MedicalDataModule(AnomalibDataModule):
         except InputError as error:
             raise InputError(f"{self.root}: {error}") from error
         if fixed:
-            groups["test"] = fixed
+            groups["test"] = sorted([*groups.get("test", ()), *fixed])
         if self.split_file is not None:
             write_split(self.split_file, groups)
         return groups
@@ -320,7 +327,7 @@ class MedicalDataModule(AnomalibDataModule):
         self._complete(foreign, self._preview_folder(self._assembly))
         kept = own.iloc[np.sort(generator.permutation(len(own))[: len(own) - leaked])]
         table = pd.concat([kept, foreign[_COLUMNS]], ignore_index=True)
-        table.attrs["task"] = "segmentation"
+        table.attrs["task"] = self._assembly.task
         self.train_data.samples = table
         self._leaked = leaked
         return leaked
@@ -353,6 +360,7 @@ class MedicalDataModule(AnomalibDataModule):
             "normal_means": self.eligibility.normal_means,
             "protocol_parameters": {**asdict(self.eligibility), **self._further_parameters()},  # type: ignore[call-overload]
             "image_size": list(self.image_size),
+            "has_masks": self._assembly.has_masks,
             "groups": {
                 group: {
                     "subjects": len(self._assembly.subjects[group]),

@@ -252,7 +252,7 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
         result.record = test.record
         result.prevalence = evaluation.prevalence(test.record.samples["label"])
         result.subjects = int(test.record.samples["subject_id"].nunique())
-        result.pixel_prevalence = float(test.masks.mean())
+        result.pixel_prevalence = float(test.masks.mean()) if test.has_masks else None
     for row in rows.values():
         _flag(row)
     result.results = sorted(rows.values(), key=lambda row: -math.inf if row.auroc is None else row.auroc, reverse=True)
@@ -266,6 +266,11 @@ class _TestData:
     record: DataRecord
     masks: NDArray[np.bool_]
     draws: evaluation.SubjectDraws
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether lesions were outlined; else the masks are empty and say nothing."""
+        return bool(self.record.card.get("has_masks", True))
 
 
 def _read_test_data(store: Store, key: str) -> _TestData:
@@ -290,7 +295,7 @@ def _score(row: ModelResult, run: Run, test: _TestData) -> None:
     if not np.isfinite(scores).all():
         return
     pixel: evaluation.PixelCounts | None = None
-    if run.maps is not None:
+    if run.maps is not None and test.has_masks:
         try:
             pixel = evaluation.count_pixels(run.maps, test.masks)
         except InputError as error:
