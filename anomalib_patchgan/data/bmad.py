@@ -31,9 +31,9 @@ class BMAD(MedicalDataModule):
     """A category of BMAD (Bao et al., https://arxiv.org/abs/2306.11876), in the layout of :class:`anomalib.data.BMAD`.
 
     anomalib lists the files; two defects of its 2.7 are worked around. It takes a category without masks for one with
-    masks, and then fails to read them: here such a category has no masks, and pixels are not evaluated. And where images
-    lie in ``good`` and ``Ungood`` themselves, not in ``img`` below, it takes every image outside ``train`` for an
-    abnormal one in a folder that is not there.
+    masks, and then fails to read them: here such a category has no masks, and pixels are not evaluated. And where
+    images lie in ``good`` and ``Ungood`` themselves, not in ``img`` below, it takes every image outside ``train`` for
+    an abnormal one in a folder that is not there.
 
     The authors' test is the test and their normal validation images are `calibration`; their abnormal validation images
     are left out, since nothing here may see them. Their training images are dealt to `train` and `reference`.
@@ -97,7 +97,8 @@ class BMAD(MedicalDataModule):
     def _assemble(self) -> Assembly:
         table = list_files(self.root / self.category)
         names_subjects = self.category in _CATEGORIES_OF_SLICES
-        records, split_of = {}, {}
+        records: dict[str, LabelledImage] = {}
+        split_of: dict[str, set[str]] = {}
         left_out = 0
         for row in table.to_dict("records"):
             if row["split"] == "valid" and row["label_index"] == ABNORMAL:
@@ -150,9 +151,9 @@ def list_files(folder: Path) -> pd.DataFrame:
     try:
         table = make_bmad_dataset(folder)
     except (MisMatchError, IndexError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"{folder}: found files that anomalib cannot list ({type(error).__name__}: {' '.join(str(error).split())}), "
-            f"{expected}."
+            f"{folder}: found files that anomalib cannot list ({type(error).__name__}: {reason}), {expected}."
         ) from error
     if table.empty:
         raise InputError(f"{folder}: found no PNG file, {expected}.")

@@ -145,20 +145,19 @@ def _read_cells(path: Path) -> list[tuple[int, dict[str, str]]]:
             columns = [(name or "").strip() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
             _check_columns(path, columns)
-            cells = [
-                (reader.line_num, {name: (row.get(name) or "").strip() for name in _COLUMNS}, row) for row in reader
-            ]
+            lines = [(reader.line_num, row) for row in reader]
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: found bytes that are not UTF-8, expected a CSV file in UTF-8.") from error
     except csv.Error as error:
         raise InputError(f"{path}: found no proper CSV ({error}), expected columns separated by commas.") from error
-    for line, _, row in cells:
+    for line, row in lines:
         if None in row:
             raise InputError(
                 f"{path}, line {line}: found more values than columns, expected {len(columns)}; put a value that "
                 "holds a comma in quotes."
             )
-    kept = [(line, values) for line, values, _ in cells if any(values.values())]
+    cells = [(line, {name: (row.get(name) or "").strip() for name in _COLUMNS}) for line, row in lines]
+    kept = [(line, values) for line, values in cells if any(values.values())]
     if not kept:
         raise InputError(f"{path}: found no line below the header, expected an image a line.")
     return kept
@@ -233,8 +232,8 @@ def _check_images(path: Path, rows: Iterable[ManifestRow]) -> None:
         kinds.setdefault(row.is_volume, row.line)
         if len(kinds) == 2:
             raise InputError(
-                f"{path}, line {row.line}: found {'a volume' if row.is_volume else 'no volume'}, expected the same kind "
-                f"as in line {kinds[not row.is_volume]}; list volumes and other images in a manifest each."
+                f"{path}, line {row.line}: found {'a volume' if row.is_volume else 'no volume'}, expected the same "
+                f"kind as in line {kinds[not row.is_volume]}; list volumes and other images in a manifest each."
             )
         if row.is_volume and row.mask is None:
             raise InputError(
@@ -258,6 +257,6 @@ def _check_groups(path: Path, rows: Iterable[ManifestRow]) -> None:
         first = home.setdefault(row.subject, row)
         if row.split != first.split:
             raise InputError(
-                f"{path}, line {row.line}: found the subject {row.subject} in {row.split}, expected {first.split} as in "
-                f"line {first.line}."
+                f"{path}, line {row.line}: found the subject {row.subject} in {row.split}, expected {first.split} as "
+                f"in line {first.line}."
             )

@@ -108,15 +108,15 @@ class VolumePreparation:
             )
         if max(abs(a / b - 1) for a, b in zip(found.spacing, expected.spacing, strict=True)) > _SPACING_TOLERANCE:
             raise InputError(
-                f"{row.mask}: found voxels of {_millimetres(found.spacing)} mm, expected {_millimetres(expected.spacing)} "
-                f"as in {row.image.name}."
+                f"{row.mask}: found voxels of {_millimetres(found.spacing)} mm, expected "
+                f"{_millimetres(expected.spacing)} as in {row.image.name}."
             )
         intensities = prepare_intensities(image, self.cache_dir)
         slices, rows, columns = intensities.shape
         if sum(intensities.counts) > _LARGEST_BODY * slices * rows * columns:
             raise InputError(
-                f"{row.image}: found hardly any voxel of zero, expected a background of zero, as is left when the skull "
-                "or the surroundings of the body are removed."
+                f"{row.image}: found hardly any voxel of zero, expected a background of zero, as is left when the "
+                "skull or the surroundings of the body are removed."
             )
         lesions = prepare_lesions(mask, self.cache_dir, _LESION_LABELS)
         if not any(lesions.counts):

@@ -47,7 +47,7 @@ class Layout(Protocol):
 
 @dataclass(frozen=True)
 class ListedLayout:
-    """``images`` and a ``data.json`` with the names of the images: ``{"train": {"0": []}, "test": {"0": [], "1": []}}``.
+    """``images``, and a ``data.json`` with their names: ``{"train": {"0": [...]}, "test": {"0": [...], "1": [...]}}``.
 
     Attributes:
         normal: Which images count as normal.

@@ -88,7 +88,7 @@ class TestSeries:
     def test_sagittal_slices_become_axial(self, tmp_path, series_writer):
         # A row runs to the back, a column to the feet, and so slices follow each other to the patient's right.
         found = read_dicom_series(series_writer(tmp_path / "sagittal", VOLUME, row=(0, 1, 0), column=(0, 0, -1)))
-        # Then slices of the result are rows from the last on, its rows the columns, its columns the slices from the last.
+        # The slices of the result are then the rows from the last on, its rows the columns, its columns the slices.
         np.testing.assert_array_equal(found.data, VOLUME.transpose(1, 2, 0)[::-1, :, ::-1])
         assert found.spacing == pytest.approx((2.0, 1.5, 3.0))
 
@@ -101,7 +101,7 @@ class TestSeries:
 
     def test_a_missing_slice_is_refused(self, tmp_path, series_writer):
         folder = series_writer(tmp_path / "gap", VOLUME, skip=(2,))
-        with pytest.raises(InputError, match="6.00 mm behind IM0004, where slices are 3.00 mm apart"):
+        with pytest.raises(InputError, match=r"6\.00 mm behind IM0004, where slices are 3\.00 mm apart"):
             read_dicom_series(folder)
 
     def test_a_slice_twice_is_refused(self, tmp_path, series_writer):
