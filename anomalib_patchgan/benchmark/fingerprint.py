@@ -44,7 +44,12 @@ def digest(content: Any, length: int = 16) -> str:
 
 
 def folder_digest(root: Path) -> str | None:
-    """Digest of the sorted relative paths and sizes of all files below a folder, or None where there is no folder."""
+    """Digest of the sorted relative paths and sizes of all files below a folder, or None where there is no folder.
+
+    Of a single file, such as a manifest, it is the digest of the content.
+    """
+    if root.is_file():
+        return hashlib.sha256(root.read_bytes()).hexdigest()
     if not root.is_dir():
         return None
     files = sorted(
