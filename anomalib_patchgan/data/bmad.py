@@ -159,14 +159,18 @@ def list_files(folder: Path) -> pd.DataFrame:
         raise InputError(f"{folder}: found no PNG file, {expected}.")
     # Without a folder below good and Ungood, all names are one column too far to the right.
     shifted = ~table["split"].isin(_SPLITS)
-    table.loc[shifted, ["split", "label", "temp"]] = [
-        [label, kind, ""] for label, kind in table.loc[shifted, ["label", "temp"]].to_numpy()
+    split, label = table["split"].mask(shifted, table["label"]), table["label"].mask(shifted, table["temp"])
+    places = [
+        str(folder / part / kind / Path(path).name)
+        for part, kind, path in zip(split, label, table["image_path"], strict=True)
     ]
-    table.loc[shifted, "image_path"] = [
-        str(folder / split / label / Path(path).name)
-        for split, label, path in table.loc[shifted, ["split", "label", "image_path"]].to_numpy()
-    ]
-    table.loc[shifted, "label_index"] = (table.loc[shifted, "label"] != "good").astype(int)
+    table = table.assign(
+        split=split,
+        label=label,
+        temp=table["temp"].mask(shifted, ""),
+        label_index=(label != "good").astype(int),
+        image_path=table["image_path"].mask(shifted, pd.Series(places, index=table.index)),
+    )
     strange = ~table["split"].isin(_SPLITS) | ~table["temp"].isin(_IMAGE_FOLDERS)
     if strange.any():
         raise InputError(f"{table.loc[strange, 'image_path'].iloc[0]}: found an image there, {expected}.")
