@@ -113,7 +113,7 @@ RANGES: dict[Level, LesionRanges] = {
         (12.0, 28.0), (0.30, 0.50), {"hyperintense": 0.7, "hypointense": 0.2, "textured": 0.1, "deforming": 0.0}
     ),
     "medium": LesionRanges(
-        (4.0, 28.0), (0.07, 0.50), {"hyperintense": 0.45, "hypointense": 0.2, "textured": 0.2, "deforming": 0.15}
+        (4.0, 28.0), (0.08, 0.50), {"hyperintense": 0.5, "hypointense": 0.2, "textured": 0.2, "deforming": 0.1}
     ),
     "hard": LesionRanges(
         (4.0, 14.0), (0.06, 0.20), {"hyperintense": 0.3, "hypointense": 0.3, "textured": 0.25, "deforming": 0.15}
