@@ -11,7 +11,7 @@ from anomalib_patchgan.benchmark.suite import ArtefactsEntry, DataEntry, ModelEn
 from anomalib_patchgan.data.artefacts import describe
 
 # They say where data lie, not what they are; the content has a fingerprint of its own.
-_LOCATIONS = ("root", "cache_dir")
+_LOCATIONS = ("root", "normal_root", "cache_dir", "split_file")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import zlib
 from dataclasses import dataclass
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Image
     from numpy.typing import NDArray
 
-inflation: Any
 try:  # the same stream at twice the rate, where there is a build of it
-    from isal import isal_zlib as inflation
+    inflation: Any = importlib.import_module("isal.isal_zlib")
 except ImportError:
     inflation = zlib
 

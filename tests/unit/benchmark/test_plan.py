@@ -125,3 +125,16 @@ def test_folder_digest_sees_names_and_sizes_below_a_folder(tmp_path):
     (tmp_path / "deep" / "a").rename(tmp_path / "deep" / "b")
     assert len({before, larger, folder_digest(tmp_path)}) == 3
     assert folder_digest(Path(tmp_path / "absent")) is None
+
+
+def test_a_healthy_cohort_beside_the_root_is_part_of_the_content(tmp_path):
+    for name in ("patients", "healthy"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    arguments = {"root": str(tmp_path / "patients"), "normal_root": str(tmp_path / "healthy")}
+    entry = DataEntry(class_path="some.Data", init_args=arguments)
+    alone = DataEntry(class_path="some.Data", init_args={"root": arguments["root"]})
+    before = content_digest(entry)
+    (tmp_path / "healthy" / "file").write_text("another subject")
+    assert len({before, content_digest(entry), content_digest(alone)}) == 3
+    assert without_locations(arguments) == {}
