@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from anomalib_patchgan.benchmark import plan as plan_module
+from anomalib_patchgan.benchmark.datasets import content_digest
 from anomalib_patchgan.benchmark.fingerprint import digest, folder_digest
-from anomalib_patchgan.benchmark.plan import DataSummary, describe_plan, make_jobs
+from anomalib_patchgan.benchmark.plan import DataSummary, describe_plan, make_jobs, without_locations
 from anomalib_patchgan.benchmark.suite import ArtefactsEntry, DataEntry, ModelEntry, Suite
 
 
