@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from lightning import Trainer, seed_everything
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
@@ -14,8 +15,8 @@ from torch.utils.data import DataLoader
 from anomalib_patchgan import evaluation
 from anomalib_patchgan.benchmark.recorder import RawScoreRecorder
 from anomalib_patchgan.benchmark.suite import ArtefactsEntry
+from anomalib_patchgan.data.artefacts import ARTEFACTS
 from anomalib_patchgan.data.artefacts.dataset import ArtefactDataset
-from anomalib_patchgan.errors import InputError
 
 
 def score_under_artefacts(
@@ -39,6 +40,7 @@ def score_under_artefacts(
         pixel_average_precision``, or None for a model that gives no maps.
     """
     scores, pixels = [], []
+    unmoved: NDArray[np.bool_] | None = None
     for kind in artefacts.kinds:
         for severity in artefacts.severities:
             seed_everything(seed, workers=True, verbose=False)
@@ -53,21 +55,22 @@ def score_under_artefacts(
             trainer.test(model, dataloaders=loader, verbose=False)
             try:
                 raw_scores = recorder.scores(dataset.samples)[["sample_id", "raw_score"]]
-                precision = _pixel_average_precision(recorder.maps(), recorder.masks())
+                maps = recorder.maps()
             except RuntimeError as error:
                 raise RuntimeError(f"under {kind} at severity {severity}, {error}") from error
             scores.append(raw_scores.assign(artefact=kind, severity=severity))
-            if precision is not None:
+            if maps is None:
+                continue
+            if ARTEFACTS[kind].moves_lesion:
+                masks = _lesions(dataset)
+            else:
+                masks = unmoved = _lesions(dataset) if unmoved is None else unmoved
+            if masks.any() and not masks.all():
+                precision = evaluation.count_pixels(maps, masks).average_precision()
                 pixels.append({"artefact": kind, "severity": severity, "pixel_average_precision": precision})
     table = pd.concat(scores, ignore_index=True)[["artefact", "severity", "sample_id", "raw_score"]]
     return table, pd.DataFrame(pixels) if pixels else None
 
 
-def _pixel_average_precision(maps: NDArray[np.float16] | None, masks: NDArray[np.bool_] | None) -> float | None:
-    if maps is None or masks is None:
-        return None
-    try:
-        return evaluation.count_pixels(maps, masks).average_precision()
-    except InputError:
-        # No lesion pixel, or no other: as on the clean test set, the metric is not defined.
-        return None
+def _lesions(dataset: ArtefactDataset) -> NDArray[np.bool_]:
+    return torch.stack([dataset.lesion(index) for index in range(len(dataset))]).numpy()

@@ -109,7 +109,6 @@ class RawScoreRecorder(Callback):
         self._test = _Batches()
         self._test_batches = 0
         self._test_stage = "test"
-        self._masks: list[torch.Tensor] | None = None
         self._curves: list[tuple[int, str, float]] = []
         self._started = perf_counter()
 
@@ -136,18 +135,13 @@ class RawScoreRecorder(Callback):
         return self._test.raw_maps()
 
     def start_another_test(self, stage: str) -> None:
-        """Forget the test before, and keep the masks of the next, which may differ from those of the data set.
+        """Forget the test before.
 
         Args:
             stage: What the test is called in the display of progress.
         """
         self._test = _Batches()
         self._test_stage = stage
-        self._masks = []
-
-    def masks(self) -> np.ndarray | None:
-        """Masks [N, H, W] of the test that was announced last, bool, or None where images have none."""
-        return torch.cat(self._masks).numpy() if self._masks else None
 
     def curves(self) -> pd.DataFrame:
         """Logged values by epoch: step, name, value."""
@@ -194,14 +188,6 @@ class RawScoreRecorder(Callback):
         if not in_order:
             raise RuntimeError("the test set is not read in its own order")
         self._test_batches = len(loader)
-
-    def on_test_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Keep the masks before the model's pre-processor resizes them, where they are asked for."""
-        if self._masks is not None and batch.gt_mask is not None:
-            masks = batch.gt_mask.detach().reshape(-1, *batch.gt_mask.shape[-2:])
-            self._masks.append(masks.as_subclass(torch.Tensor).bool().cpu().clone())
 
     def on_test_batch_end(
         self,

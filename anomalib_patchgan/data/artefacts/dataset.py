@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.tv_tensors import Mask
+from torchvision.tv_tensors import Image, Mask
 
+from anomalib_patchgan.data.artefacts.table import ARTEFACTS
 from anomalib_patchgan.data.artefacts.transforms import apply_artefact, is_grey
 
 if TYPE_CHECKING:
@@ -37,6 +40,10 @@ class ArtefactDataset(Dataset):
         self.dataset = dataset
         self.artefact = artefact
         self.severity = severity
+        # anomalib adds a model's resizing to the augmentations of a data set. What a scanner or a camera does comes
+        # before, or models that read an image at other sizes would meet other artefacts.
+        self._before_augmentations = copy(dataset)
+        self._before_augmentations.augmentations = None
         self._sample_ids = dataset.samples["sample_id"].tolist()
         self._slices = dataset.samples["slice_index"].tolist()
 
@@ -60,12 +67,33 @@ class ArtefactDataset(Dataset):
             index: Row of the sample table.
 
         Returns:
-            Image in [0, 1], float32 ``[3, height, width]``, mask, bool ``[height, width]``, and label. The label is
-            that of the sample, even if a turn should have moved a lesion at the border out of the image.
+            Image in [0, 1], float32 ``[3, height, width]``, mask, bool ``[height, width]``, and label, after the data
+            set's augmentations. The label is that of the sample, even if a turn should have moved a lesion at the
+            border out of the image.
         """
-        item = self.dataset[index]
-        image = torch.as_tensor(item.image).as_subclass(torch.Tensor)
-        lesion = item.gt_mask.as_subclass(torch.Tensor).bool()
+        item = self._before_augmentations[index]
+        image, lesion = self._under_artefact(index, item)
+        mask = Mask(lesion.to(torch.uint8))
+        if self.dataset.augmentations:
+            image, mask = self.dataset.augmentations(Image(image), mask)
+        return item.update(image=image, gt_mask=Mask(mask))
+
+    def lesion(self, index: int) -> Tensor:
+        """Read the lesion mask of a sample as the artefact leaves it.
+
+        Args:
+            index: Row of the sample table.
+
+        Returns:
+            bool ``[height, width]``, at the data set's image size, before any augmentation.
+        """
+        item = self._before_augmentations[index]
+        if ARTEFACTS[self.artefact].moves_lesion:
+            return self._under_artefact(index, item)[1]
+        return item.gt_mask.as_subclass(Tensor).bool()
+
+    def _under_artefact(self, index: int, item: ImageItem) -> tuple[Tensor, Tensor]:
+        image = torch.as_tensor(item.image).as_subclass(Tensor)
+        lesion = item.gt_mask.as_subclass(Tensor).bool()
         scan = self._slices[index] >= 0 or is_grey(image)
-        result, turned = apply_artefact(image, lesion, self.artefact, self.severity, self._sample_ids[index], scan)
-        return item.update(image=result, gt_mask=Mask(turned))
+        return apply_artefact(image, lesion, self.artefact, self.severity, self._sample_ids[index], scan)

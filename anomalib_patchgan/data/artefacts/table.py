@@ -40,6 +40,7 @@ class Artefact:
         random: What is drawn for each sample, the same at every severity.
         parameters: What grows with the severity.
         reason: Why these strengths.
+        moves_lesion: Whether the lesion mask moves with the image.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Artefact:
     random: str
     parameters: tuple[Parameter, ...]
     reason: str
+    moves_lesion: bool = False
 
     def strength(self, severity: int) -> dict[str, float]:
         """The parameters at a severity.
@@ -108,6 +110,7 @@ _ARTEFACTS = (
         random="the sign",
         parameters=(Parameter("angle", "degrees", (3.0, 6.0, 10.0, 15.0, 20.0)),),
         reason="Heads are positioned within about 10 degrees; the last two are a patient who cannot lie straight.",
+        moves_lesion=True,
     ),
 )
 

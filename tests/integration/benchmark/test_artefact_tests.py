@@ -13,7 +13,7 @@ from anomalib_patchgan.store import Store
 ARTEFACTS = {"kinds": ["noise", "rotation"], "severities": [1, 5]}
 
 
-def run_suite(folder, artefacts):
+def run_suite(folder, artefacts, model="TinyModel"):
     """Run the tiny model once on a folder of its own and return its run and its data record."""
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "file").write_text("content")
@@ -26,7 +26,7 @@ def run_suite(folder, artefacts):
         "store": str(folder / "store"),
         "report": str(folder / "report"),
         "data": {"squares": {"class_path": "tiny_benchmark.TinyData", "init_args": init_args}},
-        "models": {"Tiny": {"class_path": "tiny_benchmark.TinyModel", "trainer": {"max_epochs": 2}}},
+        "models": {"Tiny": {"class_path": f"tiny_benchmark.{model}", "trainer": {"max_epochs": 2}}},
         "artefacts": artefacts,
     }
     (folder / "suite.yaml").write_text(yaml.safe_dump(suite, sort_keys=False))
@@ -74,6 +74,12 @@ def test_pixel_average_precision_is_kept_for_every_condition(tested):
     weak = run.artefact_pixels.query("artefact == 'rotation' and severity == 1")["pixel_average_precision"].item()
     # Three degrees hardly move a lesion of four pixels in the turned mask or the map.
     assert weak == pytest.approx(evaluation.count_pixels(run.maps, record.masks).average_precision(), abs=0.2)
+
+
+def test_maps_of_a_model_that_resizes_are_measured_at_the_size_of_the_data_set(tmp_path):
+    run, _ = run_suite(tmp_path, {"kinds": ["rotation"], "severities": [1]}, "ResizingModel")
+    assert run.maps.shape[1:] == (16, 16)
+    assert len(run.artefact_pixels) == 1
 
 
 def test_suite_that_asks_for_no_artefacts_stores_and_reports_none(clean, tested):

@@ -14,6 +14,8 @@ import torch
 from anomalib import LearningType
 from anomalib.data import InferenceBatch
 from anomalib.models import AnomalibModule
+from anomalib.pre_processing import PreProcessor
+from torchvision.transforms.v2 import Resize
 
 from anomalib_patchgan.data.base import Assembly, MedicalDataModule
 
@@ -94,6 +96,14 @@ class TinyModel(AnomalibModule):
     @property
     def learning_type(self) -> LearningType:
         return LearningType.ONE_CLASS
+
+
+class ResizingModel(TinyModel):
+    """Reads images at twice their size; anomalib then resizes them, and their masks, in the data set."""
+
+    def __init__(self, learning_rate: float = 0.01, evaluator: bool = True, visualizer: bool = True) -> None:
+        super().__init__(learning_rate, evaluator, visualizer)
+        self.pre_processor = PreProcessor(Resize((2 * SIZE, 2 * SIZE)))
 
 
 class RaisingModel(TinyModel):

@@ -10,6 +10,8 @@ import pytest
 import torch
 from scipy import ndimage
 from torch.utils.data import DataLoader
+from torchvision.transforms.v2 import Resize
+from torchvision.tv_tensors import Image
 
 from anomalib_patchgan.data.artefacts import ARTEFACTS, SEVERITIES, describe
 from anomalib_patchgan.data.artefacts.dataset import ArtefactDataset
@@ -221,6 +223,27 @@ def test_the_wrapped_data_set_keeps_order_labels_and_table(dataset):
     pd.testing.assert_frame_equal(wrapped.samples, dataset.samples)
     assert [int(wrapped[index].gt_label) for index in range(4)] == [1, 0, 0, 1]
     assert [wrapped[index].image_path for index in range(4)] == dataset.samples["image_path"].tolist()
+
+
+@pytest.mark.parametrize("kind", ["noise", "rotation"])
+def test_an_artefact_comes_before_the_resizing_of_a_model(dataset, kind):
+    plain = ArtefactDataset(dataset, kind, 4)
+    resize = Resize((2 * SIDE, 2 * SIDE))
+    dataset.augmentations = resize
+    item = ArtefactDataset(dataset, kind, 4)[0]
+    dataset.augmentations = None
+    assert torch.equal(item.image, resize(Image(plain[0].image)))
+    assert item.gt_mask.shape == (2 * SIDE, 2 * SIDE)
+
+
+def test_the_lesion_is_read_at_the_size_of_the_data_set_as_the_artefact_leaves_it(dataset):
+    for kind in ("rotation", "noise"):
+        wrapped = ArtefactDataset(dataset, kind, 5)
+        expected = wrapped[0].gt_mask.bool()
+        dataset.augmentations = Resize((2 * SIDE, 2 * SIDE))
+        assert torch.equal(wrapped.lesion(0), expected)
+        dataset.augmentations = None
+        assert torch.equal(expected, dataset[0].gt_mask.bool()) == (kind == "noise")
 
 
 @pytest.mark.parametrize("kind", ["noise", "motion"])
