@@ -41,6 +41,7 @@ from anomalib_patchgan.io import resize_image
 Array = NDArray[np.float32]
 
 DATAMODULES = {f"anomalib_patchgan.data.{datamodule.__name__}": datamodule for datamodule in (BraTS2019, ISIC2016)}
+BATCH = 32
 RADIUS_EDGES_MM = (4.0, 7.0, 12.0, 28.0)
 CONTRAST_EDGES = (0.0, 0.12, 0.22, 0.50)
 
@@ -58,8 +59,8 @@ def everything(image: Array) -> NDArray[np.bool_]:
 MASKS: dict[type[MedicalDataModule], Callable[[Array], NDArray[np.bool_]]] = {BraTS2019: brain_of, ISIC2016: everything}
 
 
-def train_padim(datamodule: MedicalDataModule, scratch: Path) -> Callable[[Array], float]:
-    """Fits PaDiM as in benchmarks/quickstart.yaml and returns its raw image score."""
+def train_padim(datamodule: MedicalDataModule, scratch: Path) -> Callable[[list[Array]], Array]:
+    """Fits PaDiM as in benchmarks/quickstart.yaml and returns its raw image scores."""
     torch.manual_seed(0)
     normalise = v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     model = Padim(
@@ -74,21 +75,23 @@ def train_padim(datamodule: MedicalDataModule, scratch: Path) -> Callable[[Array
     engine.fit(model, datamodule=datamodule)
     model.eval()
 
-    def score(image: Array) -> float:
+    def score(images: list[Array]) -> Array:
+        parts = []
         with torch.inference_mode():
-            batch = torch.from_numpy(image).expand(3, -1, -1)[None].contiguous()
-            return float(model.model(model.pre_processor.transform(batch)).pred_score)
+            for first in range(0, len(images), BATCH):
+                batch = torch.from_numpy(np.stack(images[first : first + BATCH])).expand(-1, 3, -1, -1)
+                parts.append(model.model(model.pre_processor.transform(batch)).pred_score.reshape(-1).numpy())
+        return np.concatenate(parts)
 
     return score
 
 
 def score_all(
-    images: list[Array], mask_of: Callable[[Array], NDArray[np.bool_]], padim: Callable[[Array], float]
+    images: list[Array], mask_of: Callable[[Array], NDArray[np.bool_]], padim: Callable[[list[Array]], Array]
 ) -> pd.DataFrame:
     """One row an image, one column a scorer."""
-    return pd.DataFrame(
-        [{**intensity_scores(image.mean(axis=0), mask_of(image)), "PaDiM": padim(image)} for image in images]
-    )
+    scores = pd.DataFrame([intensity_scores(image.mean(axis=0), mask_of(image)) for image in images])
+    return scores.assign(PaDiM=padim(images))
 
 
 def summarise(scores: pd.DataFrame, samples: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
