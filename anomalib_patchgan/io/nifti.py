@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Image
     from numpy.typing import NDArray
 
-inflation: Any
-try:  # the same stream at twice the rate, where there is a build of it
-    from isal import isal_zlib as inflation
+try:
+    # The same stream at about twice the rate, where there is a build of it.
+    from isal import isal_zlib
+
+    inflation: Any = isal_zlib
 except ImportError:
     inflation = zlib
 
