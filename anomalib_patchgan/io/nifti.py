@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import zlib
 from dataclasses import dataclass
@@ -26,8 +25,11 @@ if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Image
     from numpy.typing import NDArray
 
-try:  # the same stream at twice the rate, where there is a build of it
-    inflation: Any = importlib.import_module("isal.isal_zlib")
+try:
+    # The same stream at about twice the rate, where there is a build of it.
+    from isal import isal_zlib
+
+    inflation: Any = isal_zlib
 except ImportError:
     inflation = zlib
 
@@ -56,13 +58,10 @@ class VolumeHeader:
     Attributes:
         shape: Slices, rows and columns of the axial stack.
         spacing: Distance in mm between neighbours along each of these axes.
-        centre: Where its middle lies, in mm to the right, to the front and to the head of the scanner's origin; the
-            same for every orientation on disk.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
-    centre: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,7 @@ def read_volume_header(path: Path) -> VolumeHeader:
     image, orientation = _open(path)
     order = np.argsort(orientation[:, 0])
     shape = [image.shape[axis] for axis in order]
-    middle = nibabel.affines.apply_affine(image.affine, (np.asarray(image.shape) - 1) / 2)
-    return VolumeHeader(
-        (shape[2], shape[1], shape[0]),
-        _axial_spacing(image, orientation),
-        (float(middle[0]), float(middle[1]), float(middle[2])),
-    )
+    return VolumeHeader((shape[2], shape[1], shape[0]), _axial_spacing(image, orientation))
 
 
 def read_volume(path: Path) -> Volume:
