@@ -23,7 +23,13 @@ def parser():
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_configuration_makes_its_datamodule(parser, path):
+def test_a_configuration_makes_its_datamodule(parser, path, tmp_path, monkeypatch):
+    # A manifest is read at once; the others wait for setup().
+    monkeypatch.chdir(tmp_path)
+    manifest = tmp_path / "datasets" / "own" / "manifest.csv"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("image,label\nscan.png,normal\n")
+    (manifest.parent / "scan.png").touch()
     made = parser.instantiate_classes(parser.parse_object({"data": yaml.safe_load(path.read_text())}))
     assert type(made.data).__name__.lower() == path.stem.split("_")[0]
 
