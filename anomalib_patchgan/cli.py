@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The console script: ``anomalib-patchgan benchmark | report | phantoms``.
+"""The console script: ``anomalib-patchgan benchmark | report | prepare | leak-meter | phantoms``.
 
 Only the parser of the command that was asked for is built, and heavy packages are imported inside the commands, so that
 ``--help`` answers at once.
@@ -13,6 +13,7 @@ Only the parser of the command that was asked for is built, and heavy packages a
 import os
 import shlex
 import sys
+import warnings
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -167,25 +168,106 @@ def _report(options: Namespace, typed: list[str]) -> int:
     return 0
 
 
+def _fill_prepare(parser: ArgumentParser) -> None:
+    with warnings.catch_warnings():
+        # Importing anomalib warns of its own deprecated parts.
+        warnings.simplefilter("ignore")
+        from anomalib_patchgan.data.base import MedicalDataModule
+
+    parser.description = (
+        "Read a collection once, so that training starts at once later; check it, and print what it holds: the groups, "
+        "what the protocol leaves out and why, and which files cannot be used."
+    )
+    parser.add_subclass_arguments(MedicalDataModule, "data", required=True)
+    parser.add_argument("--strict", action="store_true", help="refuse the collection if a single file is damaged")
+    parser.add_argument("--split", type=Path, help="JSON file to write the split to, for data.split_file")
+
+
+def _prepare(options: Namespace, typed: list[str]) -> int:
+    from anomalib_patchgan.data.summary import describe_card
+
+    parser = ArgumentParser(exit_on_error=False)
+    _fill_prepare(parser)
+    datamodule = parser.instantiate_classes(options).data
+    datamodule.strict = datamodule.strict or options.strict
+    datamodule.setup()
+    if options.split:
+        datamodule.write_split(options.split)
+    print(describe_card(datamodule.card()))
+    return 0
+
+
+def _fill_leak_meter(parser: ArgumentParser) -> None:
+    parser.description = (
+        "Train one model of a suite twice and test it on the same images: once on subjects who are not in the test, "
+        "once with samples of test subjects among the training samples, as a split that ignores subjects deals them. "
+        "Prints both results and the inflation with its 95 % interval."
+    )
+    parser.add_argument("suite", type=Path, help="suite in YAML, as benchmarks/quickstart.yaml")
+    parser.add_argument("--model", type=str, required=True, help="name of the model's row in the suite")
+    parser.add_argument("--data", type=str, required=True, help="name of the data set in the suite")
+    parser.add_argument("--output", type=Path, help="Markdown file to write the finding to as well")
+
+
+def _leak_meter(options: Namespace, typed: list[str]) -> int:
+    from anomalib_patchgan.benchmark.leak_meter import describe_leak, measure_leak
+    from anomalib_patchgan.benchmark.progress import make_display
+    from anomalib_patchgan.benchmark.suite import read_suite
+
+    suite = read_suite(options.suite)
+    with make_display() as display:
+        leak = measure_leak(suite, options.model, options.data, display.start, display.step)
+    text = describe_leak(leak)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return 0
+
+
 def _fill_phantoms(parser: ArgumentParser) -> None:
     parser.description = "Write synthetic data in the layout of a real collection. They have no clinical value."
+    from anomalib_patchgan.data.phantoms.frozen import frozen_names
+
     collections = parser.add_subcommands(dest="collection")
     for name, phantoms in _phantom_classes().items():
         collection = ArgumentParser(exit_on_error=False)
         collection.add_argument("--root", type=Path, required=True, help="folder to write")
         collection.add_class_arguments(phantoms)
         collections.add_subcommand(name, collection, help=f"phantoms in the layout of {name}")
+    frozen = ArgumentParser(exit_on_error=False)
+    frozen.add_argument("--name", required=True, help=f"one of {', '.join(frozen_names())}")
+    frozen.add_argument("--root", type=Path, required=True, help="folder to write")
+    frozen.add_argument("--verify", action="store_true", help="compare the folder's content with the frozen hash")
+    collections.add_subcommand("frozen", frozen, help="a set whose parameters and content are fixed")
 
 
 def _phantoms(options: Namespace, typed: list[str]) -> int:
     from anomalib_patchgan.benchmark.progress import make_display
 
     values = options[options.collection]
+    if options.collection == "frozen":
+        return _frozen_phantoms(values)
     phantoms_class = _phantom_classes()[options.collection]
     phantoms = phantoms_class(**{field.name: values[field.name] for field in fields(phantoms_class)})
     with make_display() as display:
         display.start(f"writing phantoms to {values.root}")
         phantoms.write(values.root, lambda done, total: display.step("files", done, total))
+    print(values.root)
+    return 0
+
+
+def _frozen_phantoms(values: Namespace) -> int:
+    from anomalib_patchgan.benchmark.progress import make_display
+    from anomalib_patchgan.data.phantoms.frozen import load_frozen
+
+    frozen = load_frozen(values.name)
+    with make_display() as display:
+        display.start(f"writing phantoms to {values.root}")
+        frozen.write(values.root, lambda done, total: display.step("files", done, total))
+        if values.verify:
+            display.start(f"verifying {values.root}")
+            frozen.verify(values.root, lambda done, total: display.step("files", done, total))
     print(values.root)
     return 0
 
@@ -215,6 +297,16 @@ COMMANDS = {
         summary="rebuild the report of a suite that has run",
         fill_parser=_fill_report,
         run=_report,
+    ),
+    "prepare": Command(
+        summary="read and check a collection, and say what it holds",
+        fill_parser=_fill_prepare,
+        run=_prepare,
+    ),
+    "leak-meter": Command(
+        summary="measure how much a split that ignores subjects inflates a result",
+        fill_parser=_fill_leak_meter,
+        run=_leak_meter,
     ),
     "phantoms": Command(
         summary="write synthetic data in the layout of a real collection",

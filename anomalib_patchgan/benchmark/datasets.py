@@ -35,7 +35,7 @@ def write_phantoms(name: str, entry: DataEntry, progress: ReportProgress) -> Non
 
 def summarise_data(name: str, entry: DataEntry, store: Store) -> DataSummary | None:
     """Say what the plan needs of a data set whose record is stored, or None where it is not."""
-    content = folder_digest(Path(entry.init_args["root"]))
+    content = content_digest(entry)
     key = _record_key(name, entry, content)
     if content is None or not store.has_data(key):
         return None
@@ -67,7 +67,7 @@ def prepare_data(name: str, entry: DataEntry, store: Store, progress: ReportProg
         raise InputError(f"{where}.class_path is {entry.class_path!r}, which has no card(); expected {expected}.")
     datamodule = blueprint.build()
     datamodule.setup()
-    content = folder_digest(Path(entry.init_args["root"]))
+    content = content_digest(entry)
     images, masks = _read_images(datamodule.test_data, progress)
     record = DataRecord(
         key=_record_key(name, entry, content),
@@ -81,6 +81,13 @@ def prepare_data(name: str, entry: DataEntry, store: Store, progress: ReportProg
     )
     store.save_data(record)
     return _summary(record, content)
+
+
+def content_digest(entry: DataEntry) -> str | None:
+    """Digest of what lies below every folder that a data set reads, or None where its root is missing."""
+    content = folder_digest(Path(entry.init_args["root"]))
+    healthy = entry.init_args.get("normal_root")
+    return content if content is None or not healthy else digest([content, folder_digest(Path(healthy))])
 
 
 def _record_key(name: str, entry: DataEntry, content: str | None) -> str:

@@ -13,9 +13,28 @@ from typing import Any
 from anomalib_patchgan import __version__
 
 _PACKAGE = Path(__file__).parents[1]
-_DISTRIBUTIONS = ("anomalib", "lightning", "numpy", "openvino", "scikit-learn", "timm", "torch", "torchvision")
+_DISTRIBUTIONS = (
+    "anomalib",
+    "lightning",
+    "numpy",
+    "openvino",
+    "scikit-learn",
+    "simpleitk",
+    "timm",
+    "torch",
+    "torchio",
+    "torchvision",
+)
 _DATA_SOURCES = ("data", "io")
-_JOB_SOURCES = (*_DATA_SOURCES, "models", "deploy", "benchmark/job.py", "benchmark/recorder.py", "benchmark/classes.py")
+_JOB_SOURCES = (
+    *_DATA_SOURCES,
+    "models",
+    "deploy",
+    "benchmark/job.py",
+    "benchmark/recorder.py",
+    "benchmark/artefact_tests.py",
+    "benchmark/classes.py",
+)
 
 
 def digest(content: Any, length: int = 16) -> str:
@@ -25,7 +44,12 @@ def digest(content: Any, length: int = 16) -> str:
 
 
 def folder_digest(root: Path) -> str | None:
-    """Digest of the sorted relative paths and sizes of all files below a folder, or None where there is no folder."""
+    """Digest of the sorted relative paths and sizes of all files below a folder, or None where there is no folder.
+
+    Of a single file, such as a manifest, it is the digest of the content.
+    """
+    if root.is_file():
+        return hashlib.sha256(root.read_bytes()).hexdigest()
     if not root.is_dir():
         return None
     files = sorted(

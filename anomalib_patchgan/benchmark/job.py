@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import pandas as pd
 import torch
 from anomalib.engine import Engine
 from anomalib.models import AnomalibModule
@@ -30,12 +31,14 @@ from anomalib_patchgan.store import Run
 _WITHOUT = ("visualizer", "evaluator")
 
 
-def run_job(job: Job, track: TrackEpoch) -> Run:
+def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
     """Train and test one model on one data set with one seed.
 
     Args:
         job: What to run.
         track: Called with a stage, the steps of it that are done, and all of them.
+        leak: Whether to train on samples of test subjects too, see
+            :meth:`~anomalib_patchgan.data.base.MedicalDataModule.leak`; for the leak meter only.
 
     Returns:
         The finished run.
@@ -48,6 +51,9 @@ def run_job(job: Job, track: TrackEpoch) -> Run:
         seed_everything(job.seed, workers=True, verbose=False)
         model = model_blueprint(job.model, job.model_class, job.model_arguments).build()
         datamodule = Blueprint(job.data_class, job.data_arguments, f"data.{job.data}").build()
+        if leak:
+            datamodule.setup()
+            datamodule.leak()
         recorder = RawScoreRecorder(_height_and_width(datamodule.image_size), track)
         engine = Engine(callbacks=[recorder], default_root_dir=Path(folder), **_trainer_arguments(job.trainer))
         engine.fit(model, datamodule=datamodule)
@@ -57,6 +63,8 @@ def run_job(job: Job, track: TrackEpoch) -> Run:
         budget = _budget(job, engine, datamodule)
         engine.test(model, datamodule=datamodule, verbose=False)
         timings = dict(recorder.seconds)
+        scores, maps = recorder.scores(datamodule.test_data.samples), recorder.maps()
+        artefacts, artefact_pixels = _test_under_artefacts(job, model, engine, datamodule, recorder, timings)
         deployment = _deploy(job, model, datamodule, Path(folder), timings, track) if job.backends else []
         timings["total"] = perf_counter() - started
         return Run(
@@ -77,10 +85,12 @@ def run_job(job: Job, track: TrackEpoch) -> Run:
             timings=timings,
             environment=describe_environment() | {"accelerator": str(model.device)},
             deployment=deployment,
-            scores=recorder.scores(datamodule.test_data.samples),
+            scores=scores,
             calibration=recorder.calibration(datamodule.val_data.samples),
-            maps=recorder.maps(),
+            maps=maps,
             curves=recorder.curves(),
+            artefacts=artefacts,
+            artefact_pixels=artefact_pixels,
         )
 
 
@@ -127,6 +137,19 @@ def _budget(job: Job, engine: Engine, datamodule: Any) -> dict[str, Any]:
         "optimizer_steps": engine.trainer.global_step,
         "train_samples": len(datamodule.train_data),
     }
+
+
+def _test_under_artefacts(
+    job: Job, model: Any, engine: Engine, datamodule: Any, recorder: RawScoreRecorder, timings: dict[str, float]
+) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    if job.artefacts is None:
+        return None, None
+    from anomalib_patchgan.benchmark.artefact_tests import score_under_artefacts  # torchio is slow to import
+
+    started = perf_counter()
+    tables = score_under_artefacts(job.artefacts, model, engine.trainer, datamodule, recorder, job.seed)
+    timings["artefacts"] = perf_counter() - started
+    return tables
 
 
 def _deploy(

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from anomalib_patchgan.benchmark.fingerprint import digest, job_source_digest, package_versions
-from anomalib_patchgan.benchmark.suite import DataEntry, ModelEntry, Suite
+from anomalib_patchgan.benchmark.suite import ArtefactsEntry, DataEntry, ModelEntry, Suite
+from anomalib_patchgan.data.artefacts import describe
 
 # They say where data lie, not what they are; the content has a fingerprint of its own.
-_LOCATIONS = ("root", "cache_dir")
+_LOCATIONS = ("root", "normal_root", "cache_dir", "split_file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ class Job:
     protocol: str
     seed: int
     threads: int
+    artefacts: ArtefactsEntry | None = None
 
     @property
     def title(self) -> str:
@@ -92,9 +94,14 @@ def describe_plan(suite: Suite, jobs: list[Job], prepared: dict[str, DataSummary
         "data": {name: asdict(suite.data[name]) | asdict(summary) for name, summary in prepared.items()},
         "seeds": suite.seeds,
         "threads": suite.threads,
+        "artefacts": _describe_artefacts(suite.artefacts),
         "versions": package_versions(),
         "command": command,
     }
+
+
+def _describe_artefacts(entry: ArtefactsEntry | None) -> dict[str, Any] | None:
+    return asdict(entry) | {"parameters": describe(entry.kinds, entry.severities)} if entry else None
 
 
 def _make_job(
@@ -117,6 +124,9 @@ def _make_job(
         "versions": package_versions(),
         "source": job_source_digest(),
     }
+    if suite.artefacts is not None:
+        # Only then, so that asking for none gives the keys it always gave.
+        outcome["artefacts"] = asdict(suite.artefacts)
     return Job(
         key=digest(outcome),
         model=model,
@@ -133,4 +143,5 @@ def _make_job(
         protocol=summary.protocol,
         seed=seed,
         threads=suite.threads,
+        artefacts=suite.artefacts,
     )

@@ -108,6 +108,7 @@ class RawScoreRecorder(Callback):
         self._calibration = _Batches()
         self._test = _Batches()
         self._test_batches = 0
+        self._test_stage = "test"
         self._curves: list[tuple[int, str, float]] = []
         self._started = perf_counter()
 
@@ -132,6 +133,15 @@ class RawScoreRecorder(Callback):
     def maps(self) -> np.ndarray | None:
         """Raw maps [N, H, W] of the test set as float16, or None for a model that gives none."""
         return self._test.raw_maps()
+
+    def start_another_test(self, stage: str) -> None:
+        """Forget the test before.
+
+        Args:
+            stage: What the test is called in the display of progress.
+        """
+        self._test = _Batches()
+        self._test_stage = stage
 
     def curves(self) -> pd.DataFrame:
         """Logged values by epoch: step, name, value."""
@@ -193,7 +203,7 @@ class RawScoreRecorder(Callback):
         self._test.add_labels(outputs, pl_module.post_processor)
         if outputs.anomaly_map is not None:
             self._test.add_maps(outputs.anomaly_map, self._image_size)
-        self._track("test", batch_idx + 1, self._test_batches)
+        self._track(self._test_stage, batch_idx + 1, self._test_batches)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock of the test."""

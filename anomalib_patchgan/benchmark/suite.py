@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from anomalib_patchgan.data.artefacts import ARTEFACTS, SEVERITIES
 from anomalib_patchgan.errors import InputError
 
 
@@ -89,6 +90,19 @@ class ModelEntry:
 
 
 @dataclass(kw_only=True)
+class ArtefactsEntry:
+    """Artefacts under which every trained model is tested again.
+
+    Attributes:
+        kinds: Names of the artefacts; all of them when not given.
+        severities: 1 to 5; all of them when not given.
+    """
+
+    kinds: list[str] = field(default_factory=lambda: list(ARTEFACTS))
+    severities: list[int] = field(default_factory=lambda: list(SEVERITIES))
+
+
+@dataclass(kw_only=True)
 class Settings:
     """Settings of a suite
 
@@ -118,10 +132,12 @@ class Suite(Settings):
     Attributes:
         data: Data sets by name.
         models: Rows by name.
+        artefacts: Artefacts to test under beside the clean test set, or None for the clean one alone.
     """
 
     data: dict[str, DataEntry]
     models: dict[str, ModelEntry]
+    artefacts: ArtefactsEntry | None = None
 
     @property
     def store_folder(self) -> Path:
@@ -136,6 +152,7 @@ class Suite(Settings):
 
 _SETTINGS = tuple(item.name for item in fields(Settings))
 _SECTIONS = ("data", "models")
+_ARTEFACTS = "artefacts"
 _FOLDERS = ("store", "report")
 
 
@@ -170,7 +187,8 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
         overrides: Command-line options.
 
     Returns:
-        The content, and the options that are not of the form ``--data.NAME.KEY VALUE`` or ``--models.NAME.KEY VALUE``.
+        The content, and the options that are not of the form ``--data.NAME.KEY VALUE``, ``--models.NAME.KEY VALUE`` or
+        ``--artefacts.KEY VALUE``.
 
     Raises:
         InputError: The file is missing, is no YAML mapping, or an override names what is not in it.
@@ -181,7 +199,7 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
         raise InputError(f"{path} cannot be read ({error.strerror}); expected a suite in YAML.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not YAML: {sentence(error)}") from error
-    known = [*_SETTINGS, *_SECTIONS]
+    known = [*_SETTINGS, *_SECTIONS, _ARTEFACTS]
     _expect(isinstance(content, dict), str(path), "holds no mapping", f"one with {', '.join(known)}")
     for key in content:
         _expect(key in known, str(path), f"has the unknown key {key!r}", f"one of {', '.join(known)}")
@@ -193,7 +211,7 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
     while options:
         option = options.pop(0)
         section, _, target = option.removeprefix("--").partition(".")
-        if not (option.startswith("--") and section in _SECTIONS and target):
+        if not (option.startswith("--") and section in {*_SECTIONS, _ARTEFACTS} and target):
             remaining.append(option)
             continue
         target, separator, value = target.partition("=")
@@ -226,6 +244,7 @@ def make_suite(settings: Namespace, content: dict[str, Any], path: Path) -> Suit
             **{key: settings[key] for key in _SETTINGS},
             data={name: _data_entry(value, f"data.{name}") for name, value in content["data"].items()},
             models={name: _entry(ModelEntry, value, f"models.{name}") for name, value in content["models"].items()},
+            artefacts=_artefacts_entry(content.get(_ARTEFACTS)),
         )
         _check_together(suite)
     except InputError as error:
@@ -249,13 +268,18 @@ def _load_yaml(text: str) -> Any:
 
 
 def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> None:
-    # A name may hold dots and spaces, so it is looked for as a whole before the rest is split.
-    entries = content[section]
-    names = [name for name in entries if target.startswith(f"{name}.")]
-    _expect(bool(names), f"--{section}.{target}", f"names no entry of {section}", f"one of {', '.join(entries)}")
-    name = max(names, key=len)
-    *parents, leaf = target.removeprefix(f"{name}.").split(".")
-    node: Any = entries[name]
+    if section == _ARTEFACTS:
+        # The one section without names.
+        content[section] = content.get(section) or {}
+        node, rest = content[section], target
+    else:
+        # A name may hold dots and spaces, so it is looked for as a whole before the rest is split.
+        entries = content[section]
+        names = [name for name in entries if target.startswith(f"{name}.")]
+        _expect(bool(names), f"--{section}.{target}", f"names no entry of {section}", f"one of {', '.join(entries)}")
+        name = max(names, key=len)
+        node, rest = entries[name], target.removeprefix(f"{name}.")
+    *parents, leaf = rest.split(".")
     for parent in parents:
         if not isinstance(node, dict):
             break
@@ -277,6 +301,18 @@ def _data_entry(content: Any, where: str) -> DataEntry:
     if phantoms is not None:
         entry.phantoms = _entry(PhantomsEntry, phantoms, f"{where}.phantoms")
     _expect("root" in entry.init_args, f"{where}.init_args", "has no root", "the folder that holds the data")
+    return entry
+
+
+def _artefacts_entry(content: Any) -> ArtefactsEntry | None:
+    if content is None:
+        return None
+    entry: ArtefactsEntry = _entry(ArtefactsEntry, content, _ARTEFACTS)
+    offered: dict[str, list[Any]] = {"kinds": list(ARTEFACTS), "severities": list(SEVERITIES)}
+    for name, known in offered.items():
+        given = getattr(entry, name)
+        fits = bool(given) and set(given) <= set(known) and len(set(given)) == len(given)
+        _expect(fits, f"{_ARTEFACTS}.{name}", f"is {given}", f"some of {', '.join(map(str, known))}, each once")
     return entry
 
 

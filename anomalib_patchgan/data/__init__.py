@@ -11,11 +11,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anomalib_patchgan.data.brats import BraTS2019
+    from anomalib_patchgan.data.bmad import BMAD
+    from anomalib_patchgan.data.brats import BraTS2018, BraTS2019, BraTS2020, BraTS2021
     from anomalib_patchgan.data.isic import ISIC2016
+    from anomalib_patchgan.data.manifest import Manifest
+    from anomalib_patchgan.data.medianomaly import MedIAnomaly
 
-_HOMES = {"BraTS2019": "anomalib_patchgan.data.brats", "ISIC2016": "anomalib_patchgan.data.isic"}
-__all__ = ["ISIC2016", "BraTS2019"]
+_HOMES = {
+    "BMAD": "anomalib_patchgan.data.bmad",
+    "BraTS2018": "anomalib_patchgan.data.brats",
+    "BraTS2019": "anomalib_patchgan.data.brats",
+    "BraTS2020": "anomalib_patchgan.data.brats",
+    "BraTS2021": "anomalib_patchgan.data.brats",
+    "ISIC2016": "anomalib_patchgan.data.isic",
+    "Manifest": "anomalib_patchgan.data.manifest",
+    "MedIAnomaly": "anomalib_patchgan.data.medianomaly",
+}
+__all__ = ["BMAD", "ISIC2016", "BraTS2018", "BraTS2019", "BraTS2020", "BraTS2021", "Manifest", "MedIAnomaly"]
 
 
 def __getattr__(name: str) -> Any:

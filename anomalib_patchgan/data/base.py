@@ -72,6 +72,7 @@ class Assembly:
         fingerprints: What each image is recognised by, so that none is in two groups.
         findings: What was wrong with the subjects that could not be used, by name, in a sentence each.
         spare: Normal samples of test subjects that the protocol left out; for the leak meter only.
+        has_masks: Whether the reader gives masks; else ``lesion_fraction`` is NaN and nothing is known of pixels.
     """
 
     subjects: dict[str, list[str]]
@@ -81,6 +82,12 @@ class Assembly:
     fingerprints: Sequence[Fingerprint] = ()
     findings: Mapping[str, str] = field(default_factory=dict)
     spare: pd.DataFrame = field(default_factory=pd.DataFrame)
+    has_masks: bool = True
+
+    @property
+    def task(self) -> str:
+        """What can be evaluated, in anomalib's terms."""
+        return "segmentation" if self.has_masks else "classification"
 
 
 class MedicalDataModule(AnomalibDataModule):
@@ -146,6 +153,7 @@ class MedicalDataModule(AnomalibDataModule):
         self.strict = strict
         self.reference_data: MedicalDataset
         self._assembly: Assembly | None = None
+        self._leaked = 0
 
     @abstractmethod
     def _assemble(self) -> Assembly:
@@ -162,7 +170,8 @@ class MedicalDataModule(AnomalibDataModule):
         """
         super().setup(stage)
         self.reference_data.augmentations = self.val_data.augmentations
-        check_disjoint({group: data.samples["subject_id"] for group, data in self._datasets().items()})
+        if not self._leaked:
+            check_disjoint({group: data.samples["subject_id"] for group, data in self._datasets().items()})
 
     def _setup(self, _stage: str | None = None) -> None:
         if self._assembly is not None:
@@ -208,7 +217,7 @@ class MedicalDataModule(AnomalibDataModule):
                     f"{self.root}: found no {_LABELS[label]} sample in the group {group} "
                     f"({_listed(assembly.excluded)}), expected some under the protocol {self.protocol!r}."
                 )
-            table.attrs["task"] = "segmentation"
+            table.attrs["task"] = assembly.task
             tables[group] = table
         return tables
 
@@ -256,7 +265,7 @@ class MedicalDataModule(AnomalibDataModule):
         except InputError as error:
             raise InputError(f"{self.root}: {error}") from error
         if fixed:
-            groups["test"] = fixed
+            groups["test"] = sorted([*groups.get("test", ()), *fixed])
         if self.split_file is not None:
             write_split(self.split_file, groups)
         return groups
@@ -291,18 +300,22 @@ class MedicalDataModule(AnomalibDataModule):
             collate_fn=self.external_collate_fn or self.reference_data.collate_fn,
         )
 
-    def leaky_training_data(self) -> MedicalDataset:
-        """Training samples as a split by sample would have dealt them: some are of test subjects. For the leak meter.
+    def leak(self) -> int:
+        """Train on what a split by sample would have dealt: some training samples are of test subjects from now on.
 
-        As many samples as :attr:`train_data` has. The share that comes from test subjects is the one that subjects of
-        the test have among all; those samples are normal, and none of them is in the test itself.
+        For the leak meter, which compares this with the honest split on the very same test. There are as many training
+        samples as before. The share of them that comes from test subjects is the one that test subjects have among all;
+        those samples are normal, and none of them is in the test itself.
+
+        Returns:
+            Number of training samples that are of test subjects.
 
         Raises:
             InputError: If the protocol leaves no spare normal sample of a test subject.
             RuntimeError: If :meth:`setup` has not been called.
         """
         if self._assembly is None:
-            raise RuntimeError("call setup() before leaky_training_data().")
+            raise RuntimeError("call setup() before leak().")
         own, spare = self.train_data.samples, self._assembly.spare
         if spare.empty:
             raise InputError(f"{self.root}: found no spare normal sample of a test subject, expected some to leak.")
@@ -314,14 +327,10 @@ class MedicalDataModule(AnomalibDataModule):
         self._complete(foreign, self._preview_folder(self._assembly))
         kept = own.iloc[np.sort(generator.permutation(len(own))[: len(own) - leaked])]
         table = pd.concat([kept, foreign[_COLUMNS]], ignore_index=True)
-        table.attrs["task"] = "segmentation"
-        return MedicalDataset(
-            table,
-            self.train_data.reader,
-            self.image_size,
-            write_previews=False,
-            augmentations=self.train_data.augmentations,
-        )
+        table.attrs["task"] = self._assembly.task
+        self.train_data.samples = table
+        self._leaked = leaked
+        return leaked
 
     def write_split(self, path: Path) -> None:
         """Write the split, with its hash, to a file that ``split_file`` reads.
@@ -351,6 +360,7 @@ class MedicalDataModule(AnomalibDataModule):
             "normal_means": self.eligibility.normal_means,
             "protocol_parameters": {**asdict(self.eligibility), **self._further_parameters()},  # type: ignore[call-overload]
             "image_size": list(self.image_size),
+            "has_masks": self._assembly.has_masks,
             "groups": {
                 group: {
                     "subjects": len(self._assembly.subjects[group]),
@@ -363,6 +373,7 @@ class MedicalDataModule(AnomalibDataModule):
             "split_seed": self.split_seed,
             "split_sha256": split_sha256(self._assembly.subjects),
             "split": self._assembly.subjects,
+            "leaked_training_samples": self._leaked,
             "left_out": dict(self._assembly.findings),
             "duplicates_within_groups": self._duplicates_within_groups,
             "phantom": phantom_parameters is not None,

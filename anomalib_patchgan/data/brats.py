@@ -1,135 +1,76 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""BraTS 2019: brain tumours in magnetic resonance volumes."""
+"""BraTS 2018 to 2021: brain tumours in magnetic resonance volumes."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from torchvision.transforms.v2 import Transform
 
 from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, choose, group_fractions
-from anomalib_patchgan.data.brats_layout import MODALITIES, SubjectFiles, find_subjects
+from anomalib_patchgan.data.brats_layout import (
+    HEALTHY,
+    LAYOUTS,
+    LESION_LABELS,
+    MODALITIES,
+    Layout,
+    SubjectFolder,
+    find_healthy,
+    find_subjects,
+)
+from anomalib_patchgan.data.brats_selection import (
+    CohortReader,
+    PatchSelection,
+    Selection,
+    SliceSelection,
+    StackReader,
+)
 from anomalib_patchgan.data.preparation import prepare_all
-from anomalib_patchgan.data.protocols import Eligibility, PatchProtocol, SliceProtocol, SubjectStack
-from anomalib_patchgan.data.volumes import Window, decode_intensities, prepare_intensities, prepare_lesions
+from anomalib_patchgan.data.protocols import PatchProtocol, SliceProtocol, SubjectProtocol, SubjectStack
+from anomalib_patchgan.data.volumes import PreparedStack, Window, prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import read_volume_header
+from anomalib_patchgan.io import VolumeHeader, read_volume_header
 
 _SLICE_IMAGE_SIZE = 128
+# Registered volumes share their grid; more than this is no rounding of a header.
+_SPACING_TOLERANCE = 0.01
+_CENTRE_TOLERANCE_MM = 1.0
 
 
-@dataclass(frozen=True)
-class StackReader:
-    """Reads samples from prepared stacks.
-
-    Attributes:
-        stacks: The stacks of each subject.
-    """
-
-    stacks: dict[str, SubjectStack]
-
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever a source file changes."""
-        folders = [
-            prepared.folder.name
-            for _, stack in sorted(self.stacks.items())
-            for prepared in (*stack.intensities, stack.lesions)
-        ]
-        return hashlib.sha256(" ".join(folders).encode()).hexdigest()
-
-    def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Read a sample.
-
-        Args:
-            sample: Row with ``subject_id, slice_index, top, left, height, width``.
-
-        Returns:
-            Image in [0, 1], float32 ``[channels, height, width]``, and lesion mask, bool ``[height, width]``.
-        """
-        stack = self.stacks[sample["subject_id"]]
-        window = Window(sample["top"], sample["left"], sample["height"], sample["width"])
-        index = sample["slice_index"]
-        channels = [decode_intensities(channel.read(index, window)) for channel in stack.intensities]
-        return np.stack(channels), stack.lesions.read(index, window)
-
-
-class _SliceSelection:
-    """Applies the slice protocol to a collection of stacks."""
-
-    def __init__(self, protocol: SliceProtocol) -> None:
-        self.protocol = protocol
-
-    def samples_of(self, stack: SubjectStack) -> Eligibility:
-        return self.protocol.samples_of(stack)
-
-    def select_test(self, samples: pd.DataFrame) -> Eligibility:
-        return self.protocol.select_test(samples)
-
-
-class _PatchSelection:
-    """Applies the patch protocol to the slices of a collection of stacks."""
-
-    def __init__(self, protocol: PatchProtocol, slice_spacing: float) -> None:
-        self.protocol = protocol
-        self.slice_spacing = slice_spacing
-
-    def samples_of(self, stack: SubjectStack) -> Eligibility:
-        window = stack.field_of_view
-        tables, excluded = [], Counter[str]()
-        for index in stack.sampled_slices(self.slice_spacing):
-            if not stack.intensities[0].counts[index]:
-                continue
-            background = stack.intensities[0].read(index, window) == 0
-            eligible = self.protocol.samples_of(stack.lesions.read(index, window), background, stack.subject, index)
-            tables.append(eligible.samples)
-            excluded += eligible.excluded
-        samples = pd.concat(tables, ignore_index=True)
-        if not samples.empty:
-            samples["top"] += window.top
-            samples["left"] += window.left
-        capped = self.protocol.cap(samples, stack.subject)
-        return Eligibility(capped.samples, excluded + capped.excluded, capped.spare)
-
-    def select_test(self, samples: pd.DataFrame) -> Eligibility:
-        return Eligibility(samples)
-
-
-class BraTS2019(MedicalDataModule):
-    """BraTS 2019 training data: normal are parts of the brain without tumour, abnormal are those with it.
+class BraTSDataModule(MedicalDataModule):
+    """BraTS training data of any year: normal are parts of the brain without tumour, abnormal are those with it.
 
     Intensities are scaled by volume: the upper quartile of the brain becomes 0.5, which a lesion hardly moves.
-    Subjects, never slices, are dealt to the groups, with the same share of each grade.
+    Subjects, never slices, are dealt to the groups, with the same share of each grade where there are grades. Use the
+    subclass of the year: :class:`BraTS2018`, :class:`BraTS2019`, :class:`BraTS2020` or :class:`BraTS2021`.
 
     Args:
-        root: Folder that holds ``HGG`` and ``LGG``, as ``MICCAI_BraTS_2019_Data_Training`` does.
-        protocol: ``slice`` (a sample is an axial slice) or ``patch`` (a small square of one).
+        root: Folder of the collection as its archive unpacks to, see the subclass.
+        protocol: ``slice`` (a sample is an axial slice, normal ones are of patients too), ``patch`` (a small square of
+            one) or ``subject`` (a sample is an axial slice, normal ones are of the healthy cohort in ``normal_root``).
         modality: ``flair``, ``t1``, ``t1ce`` or ``t2``, or three of them, as a list or joined by commas, for the three
             channels. The first tells brain from background.
-        image_size: Rows and columns of every image, or one number for a square. None for 128 in the protocol
-            ``slice`` and for ``patch_size`` in the protocol ``patch``.
+        image_size: Rows and columns of every image, or one number for a square. None for 128 in the protocols
+            ``slice`` and ``subject``, and for ``patch_size`` in the protocol ``patch``.
         train_batch_size: Images a step in training.
         eval_batch_size: Images a step in validation and test.
         num_workers: Processes that read samples.
         field_of_view: Side in mm of the square around the centre of the brain that is cut from every slice.
         slice_spacing: Distance in mm between the slices that are used.
         lesion_margin: ``slice``: distance in mm that a normal slice keeps from any slice with tumour.
-        minimum_brain_area: ``slice``: area in mm2 of brain that a slice needs.
-        minimum_lesion_area: ``slice``: area in mm2 of tumour that makes a slice abnormal; slices with less are left
-            out.
-        position_tolerance: ``slice``: largest difference in height, as a share of the brain's height, between the two
-            slices of a matched test pair.
-        area_tolerance: ``slice``: largest relative difference in brain area between them.
+        minimum_brain_area: ``slice``, ``subject``: area in mm2 of brain that a slice needs.
+        minimum_lesion_area: ``slice``, ``subject``: area in mm2 of tumour that makes a slice abnormal; slices with less
+            are left out.
+        position_tolerance: ``slice``, ``subject``: largest difference in height, as a share of the brain's height,
+            between the two slices of a matched test pair.
+        area_tolerance: ``slice``, ``subject``: largest relative difference in brain area between them.
         patch_size: ``patch``: side of a patch in pixels of the volume.
         abnormal_lesion_fraction: ``patch``: smallest share of tumour pixels of an abnormal patch; patches with less,
             but some, are left out.
@@ -145,10 +86,15 @@ class BraTS2019(MedicalDataModule):
         split_file: JSON file of the split: read if it is there, else written.
         exclude: Subjects to leave out.
         strict: Whether one damaged file is an error; else one subject in a hundred may be damaged, and is listed.
+        normal_root: ``subject``: folder of a healthy cohort, one folder a subject with files named as in BraTS. Its
+            subjects are dealt to all groups and patients are the test, but a patient of whom the cohort holds a healthy
+            twin of the same name stays in that twin's group.
 
     Raises:
         InputError: If an argument cannot be used; in ``setup()`` also if the collection cannot.
     """
+
+    layout: Layout
 
     def __init__(
         self,
@@ -179,6 +125,7 @@ class BraTS2019(MedicalDataModule):
         split_file: Path | str | None = None,
         exclude: list[str] | None = None,
         strict: bool = False,
+        normal_root: Path | str | None = None,
     ) -> None:
         check_positive(
             field_of_view=field_of_view,
@@ -189,18 +136,16 @@ class BraTS2019(MedicalDataModule):
             abnormal_lesion_fraction=abnormal_lesion_fraction,
             patches_per_subject=patches_per_subject,
         )
-        selections: dict[str, _SliceSelection | _PatchSelection] = {
-            "slice": _SliceSelection(
-                SliceProtocol(
-                    slice_spacing=slice_spacing,
-                    lesion_margin=lesion_margin,
-                    minimum_brain_area=minimum_brain_area,
-                    minimum_lesion_area=minimum_lesion_area,
-                    position_tolerance=position_tolerance,
-                    area_tolerance=area_tolerance,
-                )
-            ),
-            "patch": _PatchSelection(
+        slices = {
+            "slice_spacing": slice_spacing,
+            "minimum_brain_area": minimum_brain_area,
+            "minimum_lesion_area": minimum_lesion_area,
+            "position_tolerance": position_tolerance,
+            "area_tolerance": area_tolerance,
+        }
+        selections: dict[str, Selection] = {
+            "slice": SliceSelection(SliceProtocol(**slices, lesion_margin=lesion_margin)),
+            "patch": PatchSelection(
                 PatchProtocol(
                     patch_size=patch_size,
                     abnormal_lesion_fraction=abnormal_lesion_fraction,
@@ -210,9 +155,13 @@ class BraTS2019(MedicalDataModule):
                 ),
                 slice_spacing,
             ),
+            "subject": SliceSelection(SubjectProtocol(**slices)),
         }
-        default_image_sizes = {"slice": _SLICE_IMAGE_SIZE, "patch": patch_size}
+        default_image_sizes = {"patch": patch_size}
         self._selection = selections[choose(protocol, selections, "protocol")]
+        self.normal_root = _check_normal_root(normal_root, protocol)
+        self._cohort_parameters: dict[str, Any] = {}
+        self._stacks: list[SubjectStack] = []
         self.modalities = parse_modalities(modality)
         self.field_of_view = field_of_view
         self.slice_spacing = slice_spacing
@@ -221,7 +170,7 @@ class BraTS2019(MedicalDataModule):
             root=root,
             protocol=protocol,
             eligibility=self._selection.protocol,
-            image_size=image_size or default_image_sizes[protocol],
+            image_size=image_size or default_image_sizes.get(protocol, _SLICE_IMAGE_SIZE),
             train_batch_size=train_batch_size,
             eval_batch_size=eval_batch_size,
             num_workers=num_workers,
@@ -234,16 +183,32 @@ class BraTS2019(MedicalDataModule):
         )
 
     def _assemble(self) -> Assembly:
-        found = {subject.subject: subject for subject in find_subjects(self.root, self.modalities)}
-        files = {name: found[name] for name in self._without_excluded(found)}
-        groups = self._split({name: subject.grade for name, subject in files.items()}, self._fractions)
-        preparation = prepare_all(files, self._prepare, "Preparing volumes")
-        preparation.check(self.strict)
-        stacks = preparation.prepared
-        groups = {group: [name for name in names if name in stacks] for group, names in groups.items()}
+        patients = find_subjects(self.root, self.layout)
+        healthy = find_healthy(self.normal_root) if self.normal_root else {}
+        used = self._without_excluded({*patients, *healthy})
+        patients = {name: patients[name] for name in used if name in patients}
+        healthy = {name: healthy[name] for name in used if name in healthy}
+        grades = {name: folder.grade for name, folder in {**healthy, **patients}.items()}
+        # Where there is a healthy cohort, patients without a twin in it can only be test subjects.
+        dealt = healthy or patients
+        groups = self._split({name: grades[name] for name in dealt}, self._fractions, patients.keys() - dealt.keys())
         group_of = {subject: group for group, subjects in groups.items() for subject in subjects}
-        tables, spares, excluded = [], [], Counter[str]({"subject that cannot be used": len(preparation.findings)})
-        for name, stack in stacks.items():
+
+        patients_prepared = prepare_all(patients, self._prepare_patient, "Preparing volumes")
+        patients_prepared.check(self.strict)
+        healthy_prepared = prepare_all(healthy, self._prepare_healthy, "Preparing the healthy cohort")
+        healthy_prepared.check(self.strict)
+        findings = {
+            **patients_prepared.findings,
+            **{f"{name} (healthy)": finding for name, finding in healthy_prepared.findings.items()},
+        }
+        stacks = [*patients_prepared.prepared.items(), *healthy_prepared.prepared.items()]
+        usable = {name for name, _ in stacks}
+        self._stacks = [stack for _, stack in stacks]
+        groups = {group: [name for name in names if name in usable] for group, names in groups.items()}
+
+        tables, spares, excluded = [], [], Counter[str]({"subject that cannot be used": len(findings)})
+        for name, stack in stacks:
             eligible = self._selection.samples_of(stack)
             tables.append(eligible.samples.assign(group=group_of[name]))
             excluded += eligible.excluded
@@ -256,42 +221,123 @@ class BraTS2019(MedicalDataModule):
             excluded += test.excluded
             spares.append(test.spare)
             samples = pd.concat([samples[~in_test], test.samples], ignore_index=True)
+        self._cohort_parameters = {"grades": dict(sorted(Counter(grades[name] for name in sorted(usable)).items()))}
+        if self.normal_root:
+            # Twins share scanner and centre with the patients; anybody else may not.
+            twins = len(healthy.keys() & patients.keys())
+            self._cohort_parameters |= {
+                "normal_root": self.normal_root.name,
+                "healthy_twins": twins,
+                "domain_shift": twins < len(healthy),
+            }
+        reader = StackReader(patients_prepared.prepared)
         return Assembly(
             groups,
             samples,
             excluded,
-            StackReader(stacks),
+            CohortReader(StackReader(healthy_prepared.prepared), reader) if healthy else reader,
             fingerprints=[
-                stack.intensities[0].fingerprint(name, files[name].modalities[0]) for name, stack in stacks.items()
+                stack.intensities[0].fingerprint(
+                    name, (healthy if stack.lesions is None else patients)[name].modality(self.modalities[0])
+                )
+                for name, stack in stacks
             ],
-            findings=preparation.findings,
+            findings=findings,
             spare=pd.concat(spares, ignore_index=True),
         )
 
-    def _prepare(self, files: SubjectFiles) -> SubjectStack:
-        expected = read_volume_header(files.modalities[0])
-        for path in (*files.modalities[1:], files.segmentation):
-            found = read_volume_header(path)
-            if found.shape != expected.shape:
-                raise InputError(
-                    f"{path}: found {_axes(found.shape)}, expected {_axes(expected.shape)} as in "
-                    f"{files.modalities[0].name}."
-                )
-        intensities = tuple(prepare_intensities(path, self.cache_dir) for path in files.modalities)
-        lesions = prepare_lesions(files.segmentation, self.cache_dir)
-        brain = intensities[0]
+    def _prepare_patient(self, files: SubjectFolder) -> SubjectStack:
+        return self._prepare(files, files.segmentation())
+
+    def _prepare_healthy(self, files: SubjectFolder) -> SubjectStack:
+        segmentation = files.optional_segmentation()
+        stack = self._prepare(files, segmentation)
+        if stack.lesion_counts.any():
+            raise InputError(
+                f"{segmentation}: found {stack.lesion_counts.sum()} lesion voxels, expected none in a healthy cohort."
+            )
+        return replace(stack, lesions=None)
+
+    def _prepare(self, files: SubjectFolder, segmentation: Path | None) -> SubjectStack:
+        first, *others = (files.modality(name) for name in self.modalities)
+        expected = read_volume_header(first)
+        for path in (*others, *([segmentation] if segmentation else [])):
+            _check_grid(path, read_volume_header(path), expected, first.name)
+        intensities = tuple(prepare_intensities(path, self.cache_dir) for path in (first, *others))
+        lesions = prepare_lesions(segmentation, self.cache_dir, LESION_LABELS) if segmentation else None
+        return SubjectStack(files.subject, intensities, lesions, self._window(intensities[0]))
+
+    def _window(self, brain: PreparedStack) -> Window:
         height = max(1, round(self.field_of_view / brain.spacing[1]))
         width = max(1, round(self.field_of_view / brain.spacing[2]))
         row, column = brain.centre
-        window = Window(row - height // 2, column - width // 2, height, width)
-        return SubjectStack(files.subject, intensities, lesions, window)
+        return Window(row - height // 2, column - width // 2, height, width)
+
+    def intensity_ranges(self) -> pd.DataFrame:
+        """What every volume was scaled by, once :meth:`setup` has been called.
+
+        Returns:
+            Rows with ``subject_id``, ``cohort`` (patients or healthy), ``modality``, and ``low`` and ``high``, the
+            intensities of the file that became 0 and 1.
+        """
+        rows = [
+            {
+                "subject_id": stack.subject,
+                "cohort": HEALTHY if stack.lesions is None else "patients",
+                "modality": modality,
+                "low": channel.intensity_range.low,
+                "high": channel.intensity_range.high,
+            }
+            for stack in self._stacks
+            for modality, channel in zip(self.modalities, stack.intensities, strict=True)
+            if channel.intensity_range is not None
+        ]
+        return pd.DataFrame(rows, columns=["subject_id", "cohort", "modality", "low", "high"])
 
     def _further_parameters(self) -> dict[str, Any]:
         return {
             "modality": list(self.modalities),
             "field_of_view": self.field_of_view,
             "slice_spacing": self.slice_spacing,
+            **self._cohort_parameters,
         }
+
+
+class BraTS2018(BraTSDataModule):
+    """BraTS 2018 training data: ``root`` holds ``HGG`` and ``LGG``, as ``MICCAI_BraTS_2018_Data_Training`` does.
+
+    The arguments are those of :class:`BraTSDataModule`.
+    """
+
+    layout = LAYOUTS[2018]
+
+
+class BraTS2019(BraTSDataModule):
+    """BraTS 2019 training data: ``root`` holds ``HGG`` and ``LGG``, as ``MICCAI_BraTS_2019_Data_Training`` does.
+
+    The arguments are those of :class:`BraTSDataModule`.
+    """
+
+    layout = LAYOUTS[2019]
+
+
+class BraTS2020(BraTSDataModule):
+    """BraTS 2020 training data: ``root`` holds the folders ``BraTS20_*``, as ``MICCAI_BraTS2020_TrainingData`` does.
+
+    Grades are read from ``name_mapping.csv``; without that file all subjects are one stratum. The arguments are those
+    of :class:`BraTSDataModule`.
+    """
+
+    layout = LAYOUTS[2020]
+
+
+class BraTS2021(BraTSDataModule):
+    """BraTS 2021 training data: ``root`` holds the folders ``BraTS2021_*``, as ``BraTS2021_Training_Data`` does.
+
+    There are no grades, so all subjects are one stratum. The arguments are those of :class:`BraTSDataModule`.
+    """
+
+    layout = LAYOUTS[2021]
 
 
 def parse_modalities(modality: str | list[str]) -> tuple[str, ...]:
@@ -310,5 +356,43 @@ def parse_modalities(modality: str | list[str]) -> tuple[str, ...]:
     return chosen
 
 
+def _check_normal_root(normal_root: Path | str | None, protocol: str) -> Path | None:
+    """Refuse a healthy cohort that would not be used, and the protocol ``subject`` without one."""
+    if protocol == "subject" and normal_root is None:
+        raise InputError(
+            "normal_root: found none, expected the folder of a healthy cohort for the protocol 'subject', since every "
+            "subject of BraTS has a tumour; the protocol 'slice' does without."
+        )
+    if protocol != "subject" and normal_root is not None:
+        raise InputError(
+            f"normal_root: found {str(normal_root)!r}, expected none with the protocol {protocol!r}, which compares "
+            "parts of patients; the protocol 'subject' uses it."
+        )
+    return Path(normal_root) if normal_root is not None else None
+
+
+def _check_grid(path: Path, found: VolumeHeader, expected: VolumeHeader, first: str) -> None:
+    """Refuse a volume that does not lie voxel on voxel over the first one, whatever the orientation of either."""
+    if found.shape != expected.shape:
+        raise InputError(f"{path}: found {_axes(found.shape)}, expected {_axes(expected.shape)} as in {first}.")
+    if not np.allclose(found.spacing, expected.spacing, rtol=_SPACING_TOLERANCE):
+        raise InputError(
+            f"{path}: found voxels of {_mm(found.spacing)}, expected {_mm(expected.spacing)} as in {first}."
+        )
+    if np.abs(np.subtract(found.centre, expected.centre)).max() > _CENTRE_TOLERANCE_MM:
+        raise InputError(
+            f"{path}: found a volume whose centre lies at {_point(found.centre)}, expected {_point(expected.centre)} "
+            f"to within {_CENTRE_TOLERANCE_MM:g} mm as in {first}."
+        )
+
+
 def _axes(shape: tuple[int, int, int]) -> str:
     return f"{shape[0]} slices of {shape[1]} x {shape[2]}"
+
+
+def _mm(lengths: tuple[float, float, float]) -> str:
+    return " x ".join(f"{length:g}" for length in lengths) + " mm"
+
+
+def _point(position: tuple[float, float, float]) -> str:
+    return "(" + ", ".join(f"{coordinate:.1f}" for coordinate in position) + ") mm"

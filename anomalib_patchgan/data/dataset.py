@@ -30,14 +30,15 @@ class SampleReader(Protocol):
     def fingerprint(self) -> str:
         """Changes whenever any prepared source changes."""
 
-    def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         """Read a sample.
 
         Args:
             sample: Row of the sample table.
 
         Returns:
-            Image in [0, 1], float32 ``[1 or 3, rows, columns]``, and lesion mask, bool ``[rows, columns]``.
+            Image in [0, 1], float32 ``[1 or 3, rows, columns]``, and lesion mask, bool ``[rows, columns]``, or None
+            in a collection without masks.
         """
 
 
@@ -86,7 +87,8 @@ class MedicalDataset(AnomalibDataset):
             index: Row of the sample table.
 
         Returns:
-            Image in [0, 1], float32 ``[3, height, width]``, mask, bool ``[height, width]``, and label.
+            Image in [0, 1], float32 ``[3, height, width]``, mask, bool ``[height, width]``, unless the collection has
+            none, and label.
         """
         sample = self._rows[index]
         channels, lesion = self.reader.read(sample)
@@ -95,12 +97,14 @@ class MedicalDataset(AnomalibDataset):
         if self.write_previews and not preview.is_file():
             write_preview(preview, resized)
         image = torch.from_numpy(resized).expand(3, -1, -1).contiguous()
-        mask = torch.from_numpy(resize_mask(lesion, self.image_size).astype(np.uint8))
+        mask = None
+        if lesion is not None:
+            mask = Mask(torch.from_numpy(resize_mask(lesion, self.image_size).astype(np.uint8)))
         if self.augmentations:
-            image, mask = self.augmentations(Image(image), Mask(mask))
+            image, mask = self.augmentations(Image(image), mask)
         return ImageItem(
             image=image,
-            gt_mask=Mask(mask),
+            gt_mask=mask,
             gt_label=torch.tensor(sample["label_index"]),
             image_path=sample["image_path"],
             mask_path=sample["mask_path"],

@@ -27,7 +27,7 @@ _DETAIL = 4
 # Heights, as shares of the extent, of the slices that stand for a volume.
 _SLICE_HEIGHTS = (0.35, 0.5, 0.65)
 SIMILARITY = 0.97
-"""Correlation of two thumbnails from which on two images count as the same; see docs/data.md for how it was chosen."""
+"""Correlation of two thumbnails from which on two images count as the same; docs/splits.md says what it rests on."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""ISIC 2016, part 1: skin lesions in dermoscopic photographs."""
+"""ISIC 2016, parts 1 and 3: skin lesions in dermoscopic photographs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,16 @@ from numpy.typing import NDArray
 from torchvision.transforms.v2 import Transform
 
 from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, choose
-from anomalib_patchgan.data.isic_layout import PhotographFiles, find_photographs
+from anomalib_patchgan.data.isic_layout import PhotographFiles, find_diagnosed, find_segmented
 from anomalib_patchgan.data.photographs import PreparedPhotograph, prepare_photograph
 from anomalib_patchgan.data.preparation import prepare_all
-from anomalib_patchgan.data.protocols import Eligibility, PatchProtocol
+from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, DiagnosisProtocol, Eligibility, PatchProtocol
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import read_photograph_size
 
-_PROTOCOLS = ("patch",)
+_WHOLE_IMAGE_SIZE = 128
+# Smaller pictures are icons or placeholders; enlarged to the working size they would show nothing.
+_SMALLEST_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -44,46 +47,124 @@ class PhotographReader:
             folder.name
             for _, photograph in sorted(self.photographs.items())
             for folder in (photograph.photograph_folder, photograph.mask_folder)
+            if folder is not None
         ]
         return hashlib.sha256(" ".join(folders).encode()).hexdigest()
 
-    def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         """Read a sample.
 
         Args:
             sample: Row with ``subject_id, top, left, height, width``.
 
         Returns:
-            Image in [0, 1], float32 ``[3, height, width]``, and lesion mask, bool ``[height, width]``.
+            Image in [0, 1], float32 ``[3, height, width]``, and lesion mask, bool ``[height, width]``, or None where
+            there is none.
         """
         photograph = self.photographs[sample["subject_id"]]
         rows = slice(sample["top"], sample["top"] + sample["height"])
         columns = slice(sample["left"], sample["left"] + sample["width"])
         colours = np.ascontiguousarray(photograph.colours[rows, columns].transpose(2, 0, 1))
-        return colours.astype(np.float32) / np.float32(255), np.array(photograph.lesion[rows, columns])
+        lesion = photograph.lesion
+        mask = None if lesion is None else np.array(lesion[rows, columns])
+        return colours.astype(np.float32) / np.float32(255), mask
+
+
+class Selection(Protocol):
+    """Applies a protocol to the photographs of a part of the challenge."""
+
+    has_masks: ClassVar[bool]
+
+    @property
+    def protocol(self) -> PatchProtocol | DiagnosisProtocol:
+        """The protocol."""
+
+    def find(self, root: Path) -> dict[str, PhotographFiles]:
+        """List the images of the part by name."""
+
+    def samples_of(self, files: PhotographFiles, photograph: PreparedPhotograph) -> Eligibility:
+        """Find the eligible samples of an image."""
+
+
+@dataclass(frozen=True)
+class PatchSelection:
+    """Takes patches of the photographs of part 1.
+
+    Attributes:
+        protocol: The protocol.
+    """
+
+    protocol: PatchProtocol
+    has_masks: ClassVar[bool] = True
+
+    def find(self, root: Path) -> dict[str, PhotographFiles]:
+        """List the images of part 1 by name."""
+        return find_segmented(root)
+
+    def samples_of(self, files: PhotographFiles, photograph: PreparedPhotograph) -> Eligibility:
+        """Find the eligible patches of an image and draw among them."""
+        lesion = np.array(photograph.lesion)
+        everything_shows = np.zeros_like(lesion)
+        eligible = self.protocol.samples_of(lesion, everything_shows, files.name, -1)
+        capped = self.protocol.cap(eligible.samples, files.name)
+        return Eligibility(capped.samples, eligible.excluded + capped.excluded, capped.spare)
+
+
+@dataclass(frozen=True)
+class DiagnosisSelection:
+    """Takes the photographs of part 3 as they are.
+
+    Attributes:
+        protocol: The protocol.
+    """
+
+    protocol: DiagnosisProtocol
+    has_masks: ClassVar[bool] = False
+
+    def find(self, root: Path) -> dict[str, PhotographFiles]:
+        """List the images of part 3 by name."""
+        return find_diagnosed(root)
+
+    def samples_of(self, files: PhotographFiles, photograph: PreparedPhotograph) -> Eligibility:
+        """Make a sample of an image."""
+        rows, columns = photograph.colours.shape[:2]
+        sample = {
+            "subject_id": files.name,
+            "sample_id": files.name,
+            "slice_index": -1,
+            "label_index": ABNORMAL if files.malignant else NORMAL,
+            "lesion_fraction": float("nan"),
+            "top": 0,
+            "left": 0,
+            "height": rows,
+            "width": columns,
+        }
+        return Eligibility(pd.DataFrame([sample]))
 
 
 class ISIC2016(MedicalDataModule):
-    """ISIC 2016, part 1: normal are patches of healthy skin, abnormal are patches within a lesion.
+    """ISIC 2016, part 1 (patches of healthy skin against patches within a lesion) or part 3 (benign against malignant).
 
     The organisers' test images are the test; their training images are dealt to the other three groups, image by image.
 
     Args:
         root: Folder that holds ``ISBI2016_ISIC_Part1_Training_Data``, ``..._Training_GroundTruth``, ``..._Test_Data``
-            and ``..._Test_GroundTruth``.
-        protocol: ``patch``.
-        image_size: Rows and columns of every image, or one number for a square. None for ``patch_size``.
+            and ``..._Test_GroundTruth``; for ``diagnosis`` those of ``Part3``, where the ground truth is a ``.csv``.
+        protocol: ``patch`` (part 1: a sample is a square of a photograph) or ``diagnosis`` (part 3: a sample is a
+            photograph, normal if the lesion it shows is benign; there are no masks, so no pixel is evaluated).
+        image_size: Rows and columns of every image, or one number for a square. None for ``patch_size`` in the protocol
+            ``patch`` and for 128 in the protocol ``diagnosis``, where the aspect of a photograph is not kept.
         train_batch_size: Images a step in training.
         eval_batch_size: Images a step in validation and test.
         num_workers: Processes that read samples.
-        working_size: Pixels of the shorter side that a photograph is brought to before it is cut into patches.
-        patch_size: Side of a patch in pixels of the photograph at its working size.
-        abnormal_lesion_fraction: Smallest share of lesion pixels of an abnormal patch; patches with less, but some, are
-            left out.
-        patches_per_image: Most patches of each label from a photograph.
+        working_size: Pixels of the shorter side that a photograph is brought to before anything else.
+        patch_size: ``patch``: side of a patch in pixels of the photograph at its working size.
+        abnormal_lesion_fraction: ``patch``: smallest share of lesion pixels of an abnormal patch; patches with less,
+            but some, are left out.
+        patches_per_image: ``patch``: most patches of each label from a photograph.
         train_fraction: Share of the organisers' training images to train on.
         reference_fraction: Share of them that a distribution of normal samples is fitted to after training. Normal
-            patches of the rest are the validation set.
+            samples of the rest are the validation set.
         split_seed: Seed of the split and of the draw of patches. No other seed changes them.
         cache_dir: Folder of prepared data; None for ``$XDG_CACHE_HOME/anomalib_patchgan`` or the same below
             ``~/.cache``.
@@ -123,21 +204,27 @@ class ISIC2016(MedicalDataModule):
             abnormal_lesion_fraction=abnormal_lesion_fraction,
             patches_per_image=patches_per_image,
         )
-        choose(protocol, _PROTOCOLS, "protocol")
-        self._patches = PatchProtocol(
-            patch_size=patch_size,
-            abnormal_lesion_fraction=abnormal_lesion_fraction,
-            maximum_background_fraction=0.0,
-            patches_per_subject=patches_per_image,
-            split_seed=split_seed,
-        )
+        selections: dict[str, Selection] = {
+            "patch": PatchSelection(
+                PatchProtocol(
+                    patch_size=patch_size,
+                    abnormal_lesion_fraction=abnormal_lesion_fraction,
+                    maximum_background_fraction=0.0,
+                    patches_per_subject=patches_per_image,
+                    split_seed=split_seed,
+                )
+            ),
+            "diagnosis": DiagnosisSelection(DiagnosisProtocol(normal="of a lesion that is benign")),
+        }
+        default_image_sizes = {"patch": patch_size, "diagnosis": _WHOLE_IMAGE_SIZE}
+        self._selection = selections[choose(protocol, selections, "protocol")]
         self.working_size = working_size
         self._fractions = training_fractions(train_fraction, reference_fraction)
         super().__init__(
             root=root,
             protocol=protocol,
-            eligibility=self._patches,
-            image_size=image_size or patch_size,
+            eligibility=self._selection.protocol,
+            image_size=image_size or default_image_sizes[protocol],
             train_batch_size=train_batch_size,
             eval_batch_size=eval_batch_size,
             num_workers=num_workers,
@@ -150,12 +237,12 @@ class ISIC2016(MedicalDataModule):
         )
 
     def _assemble(self) -> Assembly:
-        found = {photograph.name: photograph for photograph in find_photographs(self.root)}
+        found = self._selection.find(self.root)
         files = {name: found[name] for name in self._without_excluded(found)}
         groups = self._split(
-            {name: file.part for name, file in files.items() if file.part == "Training"},
+            {name: _stratum(file) for name, file in files.items() if file.half == "Training"},
             self._fractions,
-            [name for name, file in files.items() if file.part == "Test"],
+            [name for name, file in files.items() if file.half == "Test"],
         )
         preparation = prepare_all(files, self._prepare, "Preparing photographs")
         preparation.check(self.strict)
@@ -164,7 +251,7 @@ class ISIC2016(MedicalDataModule):
         tables, spares, excluded = [], [], Counter[str]({"image that cannot be used": len(preparation.findings)})
         for group, subjects in groups.items():
             for subject in subjects:
-                eligible = self._samples_of(subject, photographs[subject])
+                eligible = self._selection.samples_of(files[subject], photographs[subject])
                 tables.append(eligible.samples.assign(group=group))
                 excluded += eligible.excluded
                 if group == "test":
@@ -179,20 +266,27 @@ class ISIC2016(MedicalDataModule):
             ],
             findings=preparation.findings,
             spare=pd.concat(spares, ignore_index=True),
+            has_masks=self._selection.has_masks,
         )
 
-    def _samples_of(self, subject: str, photograph: PreparedPhotograph) -> Eligibility:
-        lesion = np.array(photograph.lesion)
-        everything_shows = np.zeros_like(lesion)
-        eligible = self._patches.samples_of(lesion, everything_shows, subject, -1)
-        capped = self._patches.cap(eligible.samples, subject)
-        return Eligibility(capped.samples, eligible.excluded + capped.excluded, capped.spare)
-
     def _prepare(self, files: PhotographFiles) -> PreparedPhotograph:
+        if files.mask is None and files.malignant is None:
+            raise InputError(f"{files.photograph}: found an image without label, expected it in the ground truth.")
+        if files.mask is not None and not files.mask.is_file():
+            raise InputError(f"{files.photograph}: found an image without mask, expected {files.mask}.")
+        rows, columns = read_photograph_size(files.photograph)
+        if min(rows, columns) < _SMALLEST_SIDE:
+            raise InputError(
+                f"{files.photograph}: found {rows} x {columns} pixels, expected {_SMALLEST_SIDE} or more a side."
+            )
         return prepare_photograph(files.photograph, files.mask, self.working_size, self.cache_dir)
 
     def _further_parameters(self) -> dict[str, Any]:
         return {"working_size": self.working_size}
+
+
+def _stratum(files: PhotographFiles) -> str:
+    return {None: "unlabelled", False: "benign", True: "malignant"}[files.malignant]
 
 
 def training_fractions(train: float, reference: float) -> dict[str, float]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,14 +32,32 @@ class SubjectStack:
     Attributes:
         subject: Its name.
         intensities: One stack of codes for each channel; the first tells brain from background.
-        lesions: Mask of its lesions.
+        lesions: Mask of its lesions; None for a subject of a healthy cohort.
         field_of_view: Rectangle, the same in every slice, that a sample is taken from.
     """
 
     subject: str
     intensities: tuple[PreparedStack, ...]
-    lesions: PreparedStack
+    lesions: PreparedStack | None
     field_of_view: Window
+
+    @property
+    def lesion_counts(self) -> NDArray[np.int64]:
+        """Lesion pixels of every slice, ``[slices]``."""
+        if self.lesions is None:
+            return np.zeros(self.intensities[0].shape[0], dtype=np.int64)
+        return np.asarray(self.lesions.counts, dtype=np.int64)
+
+    def read_lesion(self, slice_index: int, window: Window) -> NDArray[np.bool_]:
+        """Read a window of the lesion mask, bool ``[window.height, window.width]``.
+
+        Args:
+            slice_index: Index of the slice.
+            window: Rectangle in pixels of the whole slice.
+        """
+        if self.lesions is None:
+            return np.zeros((window.height, window.width), dtype=bool)
+        return self.lesions.read(slice_index, window)
 
     @property
     def pixel_area(self) -> float:
@@ -68,12 +87,11 @@ class Eligibility:
 
 
 @dataclass(frozen=True)
-class SliceProtocol:
-    """A sample is an axial slice.
+class AxialSliceProtocol(ABC):
+    """A sample is an axial slice; what makes one normal is for the subclasses to say.
 
     Attributes:
         slice_spacing: Distance in mm between the slices that are looked at.
-        lesion_margin: Distance in mm that a normal slice keeps from any slice with a lesion.
         minimum_brain_area: Area in mm2 of brain that a slice needs.
         minimum_lesion_area: Area in mm2 of lesion that makes a slice abnormal; less, but some, leaves it out.
         position_tolerance: Largest difference in height, as a share of the brain's height, of a matched test pair.
@@ -81,19 +99,28 @@ class SliceProtocol:
     """
 
     slice_spacing: float
-    lesion_margin: float
     minimum_brain_area: float
     minimum_lesion_area: float
     position_tolerance: float
     area_tolerance: float
 
     @property
+    @abstractmethod
     def normal_means(self) -> str:
         """What a normal sample is, in a sentence."""
-        return (
-            f"An axial slice without lesion, at least {self.lesion_margin:g} mm from any slice with a lesion, of a "
-            "patient who has a tumour elsewhere in the brain."
-        )
+
+    @abstractmethod
+    def reason_against_normal(self, stack: SubjectStack, lesion_distance: float) -> str | None:
+        """Why a slice without lesion is no normal sample, or None if it is one.
+
+        Args:
+            stack: The subject.
+            lesion_distance: Distance in mm to the nearest slice with a lesion; infinite where the subject has none.
+        """
+
+    def sample_id(self, stack: SubjectStack, slice_index: int) -> str:
+        """Name of a sample, unique in the collection."""
+        return f"{stack.subject}_z{slice_index:03d}"
 
     def samples_of(self, stack: SubjectStack) -> Eligibility:
         """Find the eligible slices of a subject.
@@ -107,7 +134,7 @@ class SliceProtocol:
             the highest slice with brain, ``brain_area`` in mm2).
         """
         brain = np.asarray(stack.intensities[0].counts)
-        lesion = np.asarray(stack.lesions.counts)
+        lesion = stack.lesion_counts
         with_brain = np.flatnonzero(brain)
         lowest, highest = int(with_brain[0]), int(with_brain[-1])
         with_lesion = np.flatnonzero(lesion)
@@ -116,9 +143,9 @@ class SliceProtocol:
         excluded = Counter({"slice between the sampled slices": len(brain) - len(sampled)})
         rows = []
         for index in sampled:
-            distance = np.abs(with_lesion - index).min(initial=len(brain)) * stack.intensities[0].spacing[0]
+            distance = np.abs(with_lesion - float(index)).min(initial=np.inf) * stack.intensities[0].spacing[0]
             reason = self._reason_to_leave_out(
-                brain[index] * stack.pixel_area, lesion[index] * stack.pixel_area, float(distance)
+                stack, brain[index] * stack.pixel_area, lesion[index] * stack.pixel_area, float(distance)
             )
             if reason is not None:
                 excluded[reason] += 1
@@ -126,7 +153,7 @@ class SliceProtocol:
             rows.append(
                 {
                     "subject_id": stack.subject,
-                    "sample_id": f"{stack.subject}_z{index:03d}",
+                    "sample_id": self.sample_id(stack, index),
                     "slice_index": index,
                     "label_index": ABNORMAL if lesion[index] else NORMAL,
                     "lesion_fraction": float(lesion[index]) / (window.height * window.width),
@@ -140,14 +167,14 @@ class SliceProtocol:
             )
         return Eligibility(pd.DataFrame(rows), +excluded)
 
-    def _reason_to_leave_out(self, brain_area: float, lesion_area: float, lesion_distance: float) -> str | None:
+    def _reason_to_leave_out(
+        self, stack: SubjectStack, brain_area: float, lesion_area: float, lesion_distance: float
+    ) -> str | None:
         if brain_area < self.minimum_brain_area:
             return "slice with too little brain"
         if 0 < lesion_area < self.minimum_lesion_area:
             return "slice with too little lesion"
-        if lesion_area == 0 and lesion_distance < self.lesion_margin:
-            return "slice without lesion but too near to one"
-        return None
+        return self.reason_against_normal(stack, lesion_distance) if lesion_area == 0 else None
 
     def select_test(self, samples: pd.DataFrame) -> Eligibility:
         """Pair normal with abnormal slices alike in position and brain area, and leave the others out.
@@ -174,6 +201,51 @@ class SliceProtocol:
             }
         )
         return Eligibility(kept, +excluded, normal.drop(normal.index[[pair[0] for pair in pairs]]))
+
+
+@dataclass(frozen=True)
+class SliceProtocol(AxialSliceProtocol):
+    """Normal and abnormal slices are of the same patients.
+
+    Attributes:
+        lesion_margin: Distance in mm that a normal slice keeps from any slice with a lesion.
+    """
+
+    lesion_margin: float
+
+    @property
+    def normal_means(self) -> str:
+        """What a normal sample is, in a sentence."""
+        return (
+            f"An axial slice without lesion, at least {self.lesion_margin:g} mm from any slice with a lesion, of a "
+            "patient who has a tumour elsewhere in the brain."
+        )
+
+    def reason_against_normal(self, stack: SubjectStack, lesion_distance: float) -> str | None:  # noqa: ARG002
+        """Why a slice without lesion is no normal sample: it may be too near to one with a lesion."""
+        return "slice without lesion but too near to one" if lesion_distance < self.lesion_margin else None
+
+
+@dataclass(frozen=True)
+class SubjectProtocol(AxialSliceProtocol):
+    """Normal slices are of a healthy cohort, abnormal ones of patients."""
+
+    @property
+    def normal_means(self) -> str:
+        """What a normal sample is, in a sentence."""
+        return (
+            "An axial slice of a subject of the healthy cohort; where that cohort comes from another scanner, centre "
+            "or generator than the patients (domain shift), a score can come from this difference alone."
+        )
+
+    def sample_id(self, stack: SubjectStack, slice_index: int) -> str:
+        """Name of a sample, unique in the collection even if a patient's healthy twin has the patient's name."""
+        name = super().sample_id(stack, slice_index)
+        return f"{name}_healthy" if stack.lesions is None else name
+
+    def reason_against_normal(self, stack: SubjectStack, lesion_distance: float) -> str | None:  # noqa: ARG002
+        """Why a slice without lesion is no normal sample: it may be a patient's."""
+        return None if stack.lesions is None else "slice without lesion of a patient"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from anomalib_patchgan.io import IntensityRange, read_volume, tissue_range
 from anomalib_patchgan.io.intensity import TISSUE_LEVEL
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -153,21 +154,28 @@ def prepare_intensities(path: Path, cache_dir: Path) -> PreparedStack:
     return _load(folder)
 
 
-def prepare_lesions(path: Path, cache_dir: Path) -> PreparedStack:
+def prepare_lesions(path: Path, cache_dir: Path, labels: Mapping[int, str]) -> PreparedStack:
     """Read a segmentation and keep where any of its labels is set.
 
     Args:
         path: NIfTI file with 0 for healthy tissue.
         cache_dir: Folder of all prepared data.
+        labels: What each value means that a voxel may have.
 
     Raises:
-        InputError: If the file cannot be read.
+        InputError: If the file cannot be read, or holds other values.
     """
-    folder = entry_folder(cache_dir, path, {"kind": "lesions"})
+    folder = entry_folder(cache_dir, path, {"kind": "lesions", "labels": sorted(labels)})
     if not has_entry(folder):
         volume = read_volume(path)
         box = _Box.around(volume.data)
-        write_entry(folder, volume.data[box.where] > 0, box.facts(volume))
+        kept = volume.data[box.where]
+        strange = np.unique(kept[~np.isin(kept, list(labels))])
+        if strange.size:
+            found = ", ".join(f"{value:g}" for value in strange[:5]) + (", ..." if strange.size > 5 else "")
+            expected = ", ".join(f"{label} ({meaning})" for label, meaning in labels.items())
+            raise InputError(f"{path}: found the labels {found}, expected only {expected}.")
+        write_entry(folder, kept > 0, box.facts(volume))
     return _load(folder)
 
 

@@ -1,8 +1,9 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Readers of volumes, photographs and masks, and intensity scaling. Nothing here needs torch."""
+"""Readers of volumes, DICOM, photographs, rasters and masks, and intensity scaling. Nothing here needs torch."""
 
+from anomalib_patchgan.io.dicom import is_dicom, read_dicom_series
 from anomalib_patchgan.io.images import (
     read_mask,
     read_photograph,
@@ -14,19 +15,28 @@ from anomalib_patchgan.io.images import (
 )
 from anomalib_patchgan.io.intensity import IntensityRange, tissue_range
 from anomalib_patchgan.io.nifti import Volume, VolumeHeader, read_volume, read_volume_header
+from anomalib_patchgan.io.nifti_writer import write_volume
+from anomalib_patchgan.io.raster import Raster, read_raster, read_raster_mask, scale_raster
 
 __all__ = [
     "IntensityRange",
+    "Raster",
     "Volume",
     "VolumeHeader",
+    "is_dicom",
+    "read_dicom_series",
     "read_mask",
     "read_photograph",
     "read_photograph_size",
+    "read_raster",
+    "read_raster_mask",
     "read_volume",
     "read_volume_header",
     "resize_image",
     "resize_mask",
+    "scale_raster",
     "size_with_shorter_side",
     "tissue_range",
     "write_png",
+    "write_volume",
 ]

@@ -55,7 +55,7 @@ def read_photograph_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: If the file cannot be read as an image.
     """
-    with _reading(path), Image.open(path) as picture:
+    with reading_image(path), Image.open(path) as picture:
         return picture.height, picture.width
 
 
@@ -134,15 +134,27 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 def _open(path: Path, mode: str) -> Image.Image:
-    with _reading(path), Image.open(path) as picture:
+    with reading_image(path), Image.open(path) as picture:
         return picture.convert(mode)
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading_image(path: Path) -> Iterator[None]:
+    """Turn what Pillow raises for an unreadable file into a sentence.
+
+    Args:
+        path: The file that is read within the context.
+
+    Raises:
+        InputError: If it cannot be read as an image.
+    """
     try:
         yield
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{path}: found no such file, expected an image.") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: found too many pixels to be safe ({error}), expected a smaller image.") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{path}: found a file that cannot be read ({error}), expected an image.") from error

@@ -58,10 +58,13 @@ class VolumeHeader:
     Attributes:
         shape: Slices, rows and columns of the axial stack.
         spacing: Distance in mm between neighbours along each of these axes.
+        centre: Where its middle lies, in mm to the right, to the front and to the head of the scanner's origin; the
+            same for every orientation on disk.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
+    centre: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,12 @@ def read_volume_header(path: Path) -> VolumeHeader:
     image, orientation = _open(path)
     order = np.argsort(orientation[:, 0])
     shape = [image.shape[axis] for axis in order]
-    return VolumeHeader((shape[2], shape[1], shape[0]), _axial_spacing(image, orientation))
+    middle = nibabel.affines.apply_affine(image.affine, (np.asarray(image.shape) - 1) / 2)
+    return VolumeHeader(
+        (shape[2], shape[1], shape[0]),
+        _axial_spacing(image, orientation),
+        (float(middle[0]), float(middle[1]), float(middle[2])),
+    )
 
 
 def read_volume(path: Path) -> Volume:

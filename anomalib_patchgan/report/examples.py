@@ -138,7 +138,7 @@ def gallery(store: Store, data: DataResult, method: str) -> Gallery:
                 lesion=f"{100.0 * fraction:.1f} % of the image" if np.isfinite(fraction) else "size not recorded",
                 tiles=_tiles(
                     record.images[position],
-                    record.masks[position],
+                    record.masks[position] if record.card.get("has_masks", True) else None,
                     None if maps is None or scale is None else maps[position],
                     scale or (0.0, 1.0),
                     str(sample["sample_id"]),
@@ -193,7 +193,7 @@ def _scale(maps: NDArray[np.float16] | None) -> tuple[float, float] | None:
 
 def _tiles(
     image: NDArray[np.uint8],
-    mask: NDArray[np.bool_],
+    mask: NDArray[np.bool_] | None,
     anomaly_map: NDArray[np.float16] | None,
     scale: tuple[float, float],
     sample_id: str,
@@ -203,14 +203,13 @@ def _tiles(
     size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
     smooth = Image.Resampling.LANCZOS if factor < 1.0 else Image.Resampling.BICUBIC
     picture = Image.fromarray(image).convert("RGB").resize(size, smooth)
-    lesion = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)) > 0
-    outlined = np.asarray(picture).copy()
-    outlined[lesion & ~ndimage.binary_erosion(lesion, iterations=2)] = _OUTLINE
-    outline_text = f"{sample_id}: input with the lesion outlined" if mask.any() else f"{sample_id}: input, no lesion"
-    tiles = [
-        _jpeg("input", picture, f"{sample_id}: input image"),
-        _jpeg("mask", Image.fromarray(outlined), outline_text),
-    ]
+    tiles = [_jpeg("input", picture, f"{sample_id}: input image")]
+    if mask is not None:
+        lesion = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)) > 0
+        outlined = np.asarray(picture).copy()
+        outlined[lesion & ~ndimage.binary_erosion(lesion, iterations=2)] = _OUTLINE
+        shown = "input with the lesion outlined" if mask.any() else "input, no lesion"
+        tiles.append(_jpeg("mask", Image.fromarray(outlined), f"{sample_id}: {shown}"))
     if anomaly_map is not None:
         low, high = scale
         spread = max(high - low, float(np.finfo(np.float32).tiny))

@@ -4,6 +4,7 @@
 """Figures as SVG: one drawing, coloured for a white sheet or by the page's own style sheet."""
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from anomalib_patchgan.report.findings import ROC_GRID, DataResult, ModelResult
+from anomalib_patchgan.report.robustness import Curve, label
 
 # Colours that no two parts share, so that each can be handed over to the style sheet of the page.
 _INK = "#1b1f24"
@@ -87,6 +89,49 @@ def interval_figure(data: DataResult) -> str | None:
         axes.grid(axis="x", color=_FAINT, linewidth=0.5)
         axes.tick_params(axis="y", length=0)
         return _svg(figure)
+
+
+def robustness_figure(data: DataResult, curves: Sequence[Curve]) -> str | None:
+    """Image AUROC over severity, one panel an artefact, as SVG; None when there is none."""
+    artefacts = list(dict.fromkeys(curve.artefact for curve in curves))
+    if not artefacts:
+        return None
+    models = {curve.model for curve in curves}
+    results = [row for row in data.results if row.model in models]
+    colours = dict(zip((row.model for row in results), _colours(data, results), strict=True))
+    columns = min(3, len(artefacts))
+    rows = math.ceil(len(artefacts) / columns)
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(2.9 * columns + 0.4, 2.3 * rows + 0.5), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, artefact in zip(panels, artefacts, strict=False):
+            _draw_panel(axes, [curve for curve in curves if curve.artefact == artefact], colours)
+            axes.set_title(label(artefact), fontsize=9)
+        for axes in panels[len(artefacts) :]:
+            axes.set_visible(False)
+        figure.supxlabel("Severity (0: clean; dotted line: chance)", fontsize=9)
+        figure.supylabel("Image AUROC", fontsize=9)
+        handles = panels[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside upper center", ncols=columns, frameon=False, fontsize=8)
+        return _svg(figure)
+
+
+def _draw_panel(axes: Axes, curves: Sequence[Curve], colours: dict[str, str]) -> None:
+    axes.axhline(0.5, color=_CONTROL, linewidth=0.8, linestyle=":")
+    for curve in curves:
+        axes.plot(
+            [0, *curve.severities],
+            [curve.clean, *curve.auroc],
+            color=colours[curve.model],
+            linestyle=_DASHES.get(curve.role, "-"),
+            linewidth=2.4 if curve.role == "method" else 1.3,
+            marker="o",
+            markersize=3.5 if curve.role == "method" else 2.5,
+            zorder=3 if curve.role == "method" else 2,
+            label=_shortened(curve.model),
+        )
+    axes.set_xticks([0, *curves[0].severities])
+    axes.grid(color=_FAINT, linewidth=0.5)
 
 
 def _draw_interval(axes: Axes, row: ModelResult, height: float, colour: str) -> None:

@@ -252,7 +252,7 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
         result.record = test.record
         result.prevalence = evaluation.prevalence(test.record.samples["label"])
         result.subjects = int(test.record.samples["subject_id"].nunique())
-        result.pixel_prevalence = float(test.masks.mean())
+        result.pixel_prevalence = float(test.masks.mean()) if test.has_masks else None
     for row in rows.values():
         _flag(row)
     result.results = sorted(rows.values(), key=lambda row: -math.inf if row.auroc is None else row.auroc, reverse=True)
@@ -266,6 +266,11 @@ class _TestData:
     record: DataRecord
     masks: NDArray[np.bool_]
     draws: evaluation.SubjectDraws
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether lesions were outlined; else the masks are empty and say nothing."""
+        return bool(self.record.card.get("has_masks", True))
 
 
 def _read_test_data(store: Store, key: str) -> _TestData:
@@ -283,6 +288,7 @@ def _score(row: ModelResult, run: Run, test: _TestData) -> None:
         raise InputError(f"run {run.key}: found the data_key {run.data_key}, expected {test.record.key}.")
     if run.scores is None or run.scores["sample_id"].tolist() != samples["sample_id"].tolist():
         raise InputError(f"run {run.key}: found other test samples than its data record lists, expected the same ones.")
+    _check_artefacts(run, samples["sample_id"].tolist())
     labels = samples["label"].to_numpy()
     scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
     seed_flags = [f"seed {run.seed}: {flag}" for flag in evaluation.score_flags(scores)]
@@ -290,7 +296,7 @@ def _score(row: ModelResult, run: Run, test: _TestData) -> None:
     if not np.isfinite(scores).all():
         return
     pixel: evaluation.PixelCounts | None = None
-    if run.maps is not None:
+    if run.maps is not None and test.has_masks:
         try:
             pixel = evaluation.count_pixels(run.maps, test.masks)
         except InputError as error:
@@ -313,6 +319,16 @@ def _score(row: ModelResult, run: Run, test: _TestData) -> None:
             draws=evaluation.auroc_draws(labels, scores, test.draws),
         )
     )
+
+
+def _check_artefacts(run: Run, sample_ids: list[str]) -> None:
+    """Check that a run scored every test sample in order under each artefact, so that scores and labels fit."""
+    if run.artefacts is None:
+        return
+    for (artefact, severity), condition in run.artefacts.groupby(["artefact", "severity"], sort=False):
+        if condition["sample_id"].tolist() != sample_ids:
+            where = f"run {run.key}, {artefact} at severity {severity}"
+            raise InputError(f"{where}: found other test samples than its data record lists, expected the same ones.")
 
 
 def run_threshold(run: Run) -> float | None:

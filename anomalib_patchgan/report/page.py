@@ -17,12 +17,14 @@ import jinja2
 from markupsafe import Markup, escape
 
 from anomalib_patchgan import __version__
-from anomalib_patchgan.report import figures, tables, verdict
+from anomalib_patchgan.report import figures, robustness, tables, verdict
 from anomalib_patchgan.report.examples import RULE, Gallery, gallery
 from anomalib_patchgan.report.findings import DataResult, Findings, collect
 from anomalib_patchgan.store import Store
 
 _FIGURES = "figures"
+_OWN_FIGURES = ("roc-", "intervals-", "example-", "robustness-")
+_ROBUSTNESS_CSV = "robustness.csv"
 _MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$#])")
 
 
@@ -41,6 +43,9 @@ class Section:
     roc: str | None
     intervals: str | None
     gallery: Gallery
+    curves: list[robustness.Curve]
+    robustness: str | None
+    robustness_table: tables.Table | None
 
     @property
     def roc_label(self) -> str:
@@ -52,6 +57,11 @@ class Section:
         """Text that stands for the interval figure."""
         return f"Image AUROC on {self.data.name} with 95 % intervals; the numbers are in the result table."
 
+    @property
+    def robustness_label(self) -> str:
+        """Text that stands for the figure of robustness."""
+        return f"Image AUROC over severity of each artefact on {self.data.name}; the numbers are in the table below it."
+
     def tile_path(self, example: int, tile: str, kind: str) -> str:
         """Where the Markdown twin finds a picture."""
         return f"{_FIGURES}/example-{self.slug}-{example}-{tile}.{kind}"
@@ -60,7 +70,7 @@ class Section:
 def write_report(store: Path, output: Path, command: str | None = None) -> Path:
     """Write the report of a store: ``index.html``, ``README.md``, ``results.csv`` and the twin's ``figures/``.
 
-    The same store gives the same bytes.
+    Where models were tested under artefacts there is ``robustness.csv`` too. The same store gives the same bytes.
 
     Args:
         store: Folder of the result store.
@@ -80,18 +90,24 @@ def write_report(store: Path, output: Path, command: str | None = None) -> Path:
     output = Path(output)
     # All is made before anything is written, so that an error leaves the old report whole; the page comes last.
     files: dict[str, bytes] = dict(_figure_files(sections))
-    files["results.csv"] = _csv(findings)
+    files["results.csv"] = _csv(tables.csv_rows(findings))
+    under_artefacts = [row for section in sections for row in robustness.csv_rows(section.data, section.curves)]
+    if under_artefacts:
+        files[_ROBUSTNESS_CSV] = _csv(under_artefacts)
     files["README.md"] = _markdown().get_template("README.md.j2").render(context).encode()
     page = _html().get_template("index.html.j2").render(context).encode()
     for name, content in files.items():
         _replace(output / name, content)
     for stale in sorted((output / _FIGURES).glob("*")):
-        if stale.name.startswith(("roc-", "intervals-", "example-")) and f"{_FIGURES}/{stale.name}" not in files:
+        if stale.name.startswith(_OWN_FIGURES) and f"{_FIGURES}/{stale.name}" not in files:
             stale.unlink()
+    if _ROBUSTNESS_CSV not in files:
+        (output / _ROBUSTNESS_CSV).unlink(missing_ok=True)
     return _replace(output / "index.html", page)
 
 
 def _section(store: Store, findings: Findings, data: DataResult, position: int) -> Section:
+    curves = robustness.robustness_curves(data)
     plain = re.sub(r"[^a-z0-9]+", "-", data.name.lower()).strip("-")[:40]
     return Section(
         data=data,
@@ -105,6 +121,9 @@ def _section(store: Store, findings: Findings, data: DataResult, position: int) 
         roc=figures.roc_figure(data),
         intervals=figures.interval_figure(data),
         gallery=gallery(store, data, findings.method),
+        curves=curves,
+        robustness=figures.robustness_figure(data, curves),
+        robustness_table=robustness.robustness_table(data, curves),
     )
 
 
@@ -123,6 +142,8 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
         "environment": tables.environment_facts(findings),
         "command": known,
         "rule": RULE,
+        "robustness_parameters": robustness.parameter_table(findings),
+        "robustness_reading": robustness.READING,
         "reading": verdict.HOW_TO_READ,
         "version": __version__,
     }
@@ -175,7 +196,8 @@ def _data_uri(content: bytes, kind: str) -> str:
 def _figure_files(sections: list[Section]) -> list[tuple[str, bytes]]:
     files = []
     for section in sections:
-        for name, svg in (("roc", section.roc), ("intervals", section.intervals)):
+        drawn = {"roc": section.roc, "intervals": section.intervals, "robustness": section.robustness}
+        for name, svg in drawn.items():
             if svg is not None:
                 files.append((f"{_FIGURES}/{name}-{section.slug}.svg", figures.for_file(svg).encode()))
         for number, example in enumerate(section.gallery.examples, 1):
@@ -183,8 +205,7 @@ def _figure_files(sections: list[Section]) -> list[tuple[str, bytes]]:
     return files
 
 
-def _csv(findings: Findings) -> bytes:
-    rows = tables.csv_rows(findings)
+def _csv(rows: list[dict[str, str]]) -> bytes:
     buffer = io.StringIO()
     if rows:
         writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")

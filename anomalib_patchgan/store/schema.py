@@ -42,6 +42,10 @@ class Run:
         calibration: Columns ``sample_id``, ``subject_id``, ``raw_score`` of the calibration normals.
         maps: Raw anomaly maps, float16 ``[N, H, W]``, in test-set order at the data set's image size.
         curves: Columns ``step`` (epoch, from 0), ``name``, ``value``.
+        artefacts: Columns ``artefact``, ``severity`` (1 to 5), ``sample_id``, ``raw_score``: the test set again, in its
+            order, under each artefact; None where no artefacts were asked for.
+        artefact_pixels: Columns ``artefact``, ``severity``, ``pixel_average_precision``; the maps are not kept. None
+            where no artefacts were asked for or the model gives no maps.
     """
 
     key: str
@@ -67,6 +71,8 @@ class Run:
     calibration: pd.DataFrame | None = None
     maps: np.ndarray | None = None
     curves: pd.DataFrame | None = None
+    artefacts: pd.DataFrame | None = None
+    artefact_pixels: pd.DataFrame | None = None
 
 
 @dataclass(kw_only=True)

@@ -7,6 +7,7 @@ Layout::
 
     plan.json
     jobs/<key>/{run.json, scores.parquet, calibration.parquet, maps.npz, curves.parquet}
+    jobs/<key>/{artefacts.parquet, artefact_pixels.parquet}, only where a suite asked for them
     data/<key>/{card.json, samples.parquet, images.npz}
 """
 
@@ -21,7 +22,7 @@ from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.store.files import read_json, remove_unfinished, replaced_folder, write_json
 from anomalib_patchgan.store.schema import DataRecord, Run
 
-_RUN_TABLES = ("scores", "calibration", "curves")
+_RUN_TABLES = ("scores", "calibration", "curves", "artefacts", "artefact_pixels")
 _RUN_IN_OTHER_FILES = (*_RUN_TABLES, "maps")
 _DATA_IN_OTHER_FILES = ("samples", "images", "masks")
 

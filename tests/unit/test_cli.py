@@ -1,6 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
+import json
 import re
 import subprocess
 import sys
@@ -19,9 +20,11 @@ def test_version_is_printed(capsys):
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["--help"], ["benchmark", "report", "phantoms", "--version"]),
+        (["--help"], ["benchmark", "report", "prepare", "leak-meter", "phantoms", "--version"]),
         (["benchmark", "--help"], ["SUITE.yaml", "--seeds", "--dry-run", "--retry-failed", "--print_config"]),
         (["report", "--help"], ["store", "--output"]),
+        (["prepare", "--help"], ["--data", "--strict", "--split"]),
+        (["leak-meter", "--help"], ["suite", "--model", "--data", "--output"]),
         (["phantoms", "--help"], ["brats2019", "isic2016"]),
         (["phantoms", "brats2019", "--help"], ["--root", "--subjects", "--spacing"]),
         (["phantoms", "isic2016", "--help"], ["--root", "--train_images", "--height"]),
@@ -53,6 +56,10 @@ def test_help_imports_no_heavy_package():
         (["benchmark", "absent.yaml"], "absent.yaml cannot be read"),
         (["report"], "store"),
         (["report", "absent"], "absent is not a result store"),
+        (["prepare", "--strict"], "data"),
+        (["prepare", "--data", "anomalib_patchgan.data.BraTS2019", "--data.root", "absent"], "absent: found no such"),
+        (["prepare", "--data", "anomalib_patchgan.data.BraTS2019", "--data.rot", "absent"], "rot"),
+        (["leak-meter", "absent.yaml", "--model", "A", "--data", "b"], "absent.yaml cannot be read"),
         (["phantoms", "brats2019"], "root"),
         (["phantoms", "brats2019", "--root", "x", "--subjects", "0"], "subjects is 0"),
         (["phantoms", "brats2019", "--root", "x", "--subjcts", "2"], "subjcts"),
@@ -96,3 +103,16 @@ def test_printed_configuration_has_the_overrides(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "threads: 7" in printed
     assert "max_epochs: 9" in printed
+
+
+def test_a_collection_is_prepared_described_and_its_split_written(tmp_path, capsys):
+    root, split = tmp_path / "skin", tmp_path / "split.json"
+    sizes = ["--train_images=10", "--test_images=4", "--height=96", "--width=128"]
+    assert main(["phantoms", "isic2016", "--root", str(root), *sizes]) == 0
+    data = ["--data", "anomalib_patchgan.data.ISIC2016", "--data.root", str(root), "--data.working_size", "96"]
+    argv = ["prepare", *data, "--data.cache_dir", str(tmp_path / "cache"), "--data.patch_size", "16"]
+    capsys.readouterr()
+    assert main([*argv, "--strict", "--split", str(split)]) == 0
+    printed = capsys.readouterr().out
+    assert "| test | 4 |" in printed
+    assert json.loads(split.read_text())["sha256"] in printed

@@ -6,9 +6,17 @@
 They exercise the whole path from files to report. They have no clinical value: see docs/phantoms.md.
 """
 
-from anomalib_patchgan.data.phantoms.brain import BrainPhantoms
+from anomalib_patchgan.data.phantoms.brain import BrainPhantoms, HealthyBrainPhantoms
 from anomalib_patchgan.data.phantoms.level import Level
 from anomalib_patchgan.data.phantoms.skin import SkinPhantoms
-from anomalib_patchgan.data.phantoms.tree import MARKER, read_parameters
+from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, MARKER, read_parameters
 
-__all__ = ["MARKER", "BrainPhantoms", "Level", "SkinPhantoms", "read_parameters"]
+__all__ = [
+    "HEALTHY_TWINS",
+    "MARKER",
+    "BrainPhantoms",
+    "HealthyBrainPhantoms",
+    "Level",
+    "SkinPhantoms",
+    "read_parameters",
+]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anomalib_patchgan.data.phantoms.fields import Array, fine_field, ramp, smooth_field
+from anomalib_patchgan.data.phantoms.level import Level
 from anomalib_patchgan.errors import InputError
 
 GREY, WHITE, CSF = 0, 1, 2
@@ -21,7 +22,7 @@ Box = tuple[slice, slice, slice]
 
 BRATS_SIZE_MM = (240.0, 240.0, 155.0)
 # The part of a BraTS volume in which the brain lies; work outside it would be wasted.
-BRAIN_SIZE_MM = (156.0, 192.0, 155.0)
+BRAIN_SIZE_MM = (176.0, 212.0, 155.0)
 
 
 @dataclass(frozen=True)
@@ -186,11 +187,36 @@ class Anatomy:
         return self.position + centre[:, None, None, None]
 
 
-def draw_anatomy(random: np.random.Generator, template: Template, grid: Grid) -> Anatomy:
+@dataclass(frozen=True)
+class Deformation:
+    """How a population's brains differ from the template.
+
+    Attributes:
+        coarse: Amplitude and correlation length in mm of the elastic warp's coarse part.
+        fine: The same of its fine part.
+        atrophy: Mean of what is added to the log-probability of CSF; its standard deviation is 0.35.
+    """
+
+    coarse: tuple[float, float]
+    fine: tuple[float, float]
+    atrophy: float
+
+
+REFERENCE_DEFORMATION = Deformation(coarse=(3.0, 32.0), fine=(1.6, 11.0), atrophy=0.0)
+DEFORMATIONS: dict[Level, Deformation] = {
+    "easy": REFERENCE_DEFORMATION,
+    "medium": REFERENCE_DEFORMATION,
+    "hard": REFERENCE_DEFORMATION,
+    "shifted": Deformation(coarse=(3.5, 48.0), fine=(2.6, 16.0), atrophy=0.5),
+}
+
+
+def draw_anatomy(random: np.random.Generator, deformation: Deformation, template: Template, grid: Grid) -> Anatomy:
     """Draws one subject: affine, elastic warp on two scales, perturbed tissue borders, more or less atrophy.
 
     Args:
         random: Source of randomness.
+        deformation: How far it is from the template.
         template: The average brain.
         grid: Voxel grid.
     """
@@ -209,12 +235,12 @@ def draw_anatomy(random: np.random.Generator, template: Template, grid: Grid) ->
         np.float32
     )
     for axis in range(3):
-        position[axis] += np.float32(3.0) * smooth_field(random, grid.shape, grid.spacing, 32.0)
-        position[axis] += np.float32(1.6) * smooth_field(random, grid.shape, grid.spacing, 11.0)
+        for amplitude, length_mm in (deformation.coarse, deformation.fine):
+            position[axis] += np.float32(amplitude) * smooth_field(random, grid.shape, grid.spacing, length_mm)
 
     perturbation = np.stack([0.45 * smooth_field(random, grid.shape, grid.spacing, 7.0) for _ in range(3)])
     perturbation += 0.25 * np.stack([fine_field(random, grid.shape, 1.0) for _ in range(3)])
-    perturbation[CSF] += random.normal(0, 0.35)
+    perturbation[CSF] += random.normal(deformation.atrophy, 0.35)
     return Anatomy(template, grid, matrix, position, perturbation.astype(np.float32), float(random.uniform(1.6, 2.4)))
 
 

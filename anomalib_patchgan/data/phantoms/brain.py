@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A brain cohort in the layout of the BraTS 2019 training archive."""
+"""Cohorts of brain phantoms: lesioned in the layout of the BraTS 2019 training archive, healthy in a flat one."""
 
 import csv
 import gzip
@@ -12,16 +12,14 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from numpy.typing import NDArray
 
-from anomalib_patchgan.data.phantoms.anatomy import GREY, WHITE, Grid, Template, draw_anatomy, load_template
-from anomalib_patchgan.data.phantoms.lesion import Lesion, Zones, draw_lesion, paint_lesion, shape_lesion
+from anomalib_patchgan.data.phantoms.anatomy import Grid, Template, load_template
+from anomalib_patchgan.data.phantoms.brain_subject import BrainSubject, RenderedSubject
 from anomalib_patchgan.data.phantoms.level import Level, check_at_least, check_level
 from anomalib_patchgan.data.phantoms.processes import map_indices
-from anomalib_patchgan.data.phantoms.scanner import CONTRASTS, draw_levels, render_tissues, scan, ventricle_seams
-from anomalib_patchgan.data.phantoms.tree import write_tree
+from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, write_tree
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same parameters would give other files."""
 
 TEMPLATE_NOTICE = (
@@ -38,6 +36,9 @@ NAME_MAPPING_HEADER = (
     "BraTS_2019_subject_ID",
 )
 
+# The third number keeps the draws of a healthy cohort apart from those of a lesioned one and of skin.
+HEALTHY_STREAM = 3
+
 
 @dataclass(frozen=True)
 class BrainPhantoms:
@@ -47,13 +48,15 @@ class BrainPhantoms:
         subjects: Number of subjects.
         seed: Of all random draws; a subject depends on the seed and its index alone.
         spacing: Voxel edge in mm; the volume stays 240 x 240 x 155 mm.
-        level: How hard the lesions are to see.
+        level: How hard the lesions are to see, or "shifted" for another population, to report on and never to tune on.
+        healthy_twins: Whether the same subjects without their lesions are written too, to ``healthy_twins/<subject>/``.
     """
 
     subjects: int = 30
     seed: int = 0
     spacing: float = 1.0
     level: Level = "medium"
+    healthy_twins: bool = False
 
     def __post_init__(self) -> None:
         """Refuses values that give no cohort.
@@ -83,10 +86,9 @@ class BrainPhantoms:
         Raises:
             InputError: If ``root`` holds anything but these phantoms, or nilearn is not installed.
         """
-        root = Path(root)
 
         def write_contents(folder: Path) -> dict[str, Any]:
-            writer = _SubjectWriter(self, load_template(self.spacing), folder)
+            writer = _LesionedWriter(self, load_template(self.spacing), folder)
             records = map_indices(writer, self.subjects, processes, progress)
             with (folder / NAME_MAPPING).open("w", newline="", encoding="utf-8") as stream:
                 rows = csv.writer(stream, lineterminator="\n")
@@ -94,24 +96,59 @@ class BrainPhantoms:
                 rows.writerows([record["grade"], "NA", "NA", "NA", record["subject"]] for record in records)
             return {"notice": TEMPLATE_NOTICE, "subjects": records}
 
-        write_tree(root, self.parameters(), write_contents)
+        write_tree(Path(root), self.parameters(), write_contents)
 
 
 @dataclass(frozen=True)
-class RenderedSubject:
-    """A subject's volumes.
+class HealthyBrainPhantoms:
+    """A cohort of brain phantoms without lesions, none of them the twin of a lesioned one, whatever the seeds.
+
+    The layout is flat: ``<subject>/<subject>_<modality>.nii.gz``, with an empty segmentation.
 
     Attributes:
-        scans: Modality -> raw intensities [X, Y, Z] of the whole volume.
-        labels: BraTS labels [X, Y, Z] of the whole volume.
-        grade: "HGG" or "LGG".
-        lesion: What was drawn; None in the healthy twin.
+        subjects: Number of subjects.
+        seed: Of all random draws; a subject depends on the seed and its index alone.
+        spacing: Voxel edge in mm; the volume stays 240 x 240 x 155 mm.
     """
 
-    scans: dict[str, NDArray[np.int16]]
-    labels: NDArray[np.uint8]
-    grade: str
-    lesion: Lesion | None
+    subjects: int = 30
+    seed: int = 0
+    spacing: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses values that give no cohort.
+
+        Raises:
+            InputError: If a field is out of its range.
+        """
+        check_at_least("subjects", self.subjects, 1)
+        check_at_least("seed", self.seed, 0)
+        check_at_least("spacing", self.spacing, 0.5)
+
+    def parameters(self) -> dict[str, Any]:
+        """Returns what determines the files, the generator and its version included; JSON-able."""
+        return {"generator": "anomalib_patchgan.HealthyBrainPhantoms", "version": VERSION, **asdict(self)}
+
+    def write(
+        self, root: Path, progress: Callable[[int, int], None] | None = None, processes: int | None = None
+    ) -> None:
+        """Writes the cohort, unless it is there already.
+
+        Args:
+            root: The folder to make.
+            progress: Called with (done, subjects) after each subject.
+            processes: At most this many; None means one a core. The files do not depend on it.
+
+        Raises:
+            InputError: If ``root`` holds anything but these phantoms, or nilearn is not installed.
+        """
+
+        def write_contents(folder: Path) -> dict[str, Any]:
+            writer = _HealthyWriter(self, load_template(self.spacing), folder)
+            records = map_indices(writer, self.subjects, processes, progress)
+            return {"notice": TEMPLATE_NOTICE, "subjects": records}
+
+        write_tree(Path(root), self.parameters(), write_contents)
 
 
 def render_subject(
@@ -125,35 +162,8 @@ def render_subject(
         index: Which subject, from 0.
         with_lesion: Whether it has its lesion.
     """
-    seeds = np.random.SeedSequence([phantoms.seed, index]).spawn(3)
-    of_anatomy, of_lesion, of_scan = (np.random.default_rng(seed) for seed in seeds)
-    grid = Grid(phantoms.spacing)
-    whole = (slice(None), slice(None), slice(None))
-    grade = "LGG" if index % 3 == 2 else "HGG"
-
-    anatomy = draw_anatomy(of_anatomy, template, grid)
-    brain = anatomy.brain()
-    tissues = anatomy.tissues(whole)
-    lesion: Lesion | None = None
-    zones: Zones | None = None
-    if with_lesion:
-        lesion = draw_lesion(of_lesion, phantoms.level, grade, anatomy, tissues, brain)
-        zones = shape_lesion(of_lesion, lesion, anatomy, tissues, brain)
-        tissues[:, *zones.box] = anatomy.tissues(zones.box, zones.displacement)
-
-    seams = ventricle_seams(tissues, grid.spacing)
-    seam_contrast = of_scan.uniform(0.0, 0.25)
-    scans = {}
-    for modality in CONTRASTS:
-        levels = draw_levels(of_scan, modality)
-        image = render_tissues(tissues, levels, seams, modality, seam_contrast)
-        if lesion is not None and zones is not None:
-            paint_lesion(image, modality, lesion, zones, float(levels[[GREY, WHITE]].mean()))
-        scans[modality] = _in_volume(scan(of_scan, image, brain, grid.spacing), grid)
-    labels = np.zeros(grid.shape, dtype=np.uint8)
-    if lesion is not None and zones is not None:
-        labels[zones.box] = zones.labels(lesion) * brain[zones.box]
-    return RenderedSubject(scans, _in_volume(labels, grid), grade, lesion)
+    subject = _lesioned_subject(phantoms, template, index)
+    return subject.with_lesion(_grade(index)) if with_lesion else subject.healthy()
 
 
 def subject_name(index: int) -> str:
@@ -161,35 +171,61 @@ def subject_name(index: int) -> str:
     return f"BraTS19_PHANTOM_{index + 1:04d}_1"
 
 
+def healthy_subject_name(index: int) -> str:
+    """Returns the name of a subject of a healthy cohort, from ``PHANTOM_HEALTHY_0001`` on."""
+    return f"PHANTOM_HEALTHY_{index + 1:04d}"
+
+
+def _grade(index: int) -> str:
+    return "LGG" if index % 3 == 2 else "HGG"
+
+
+def _lesioned_subject(phantoms: BrainPhantoms, template: Template, index: int) -> BrainSubject:
+    return BrainSubject([phantoms.seed, index], phantoms.level, template, Grid(phantoms.spacing))
+
+
 @dataclass(frozen=True)
-class _SubjectWriter:
+class _LesionedWriter:
     phantoms: BrainPhantoms
     template: Template
     folder: Path
 
     def __call__(self, index: int) -> dict[str, Any]:
-        subject = render_subject(self.phantoms, self.template, index)
-        name = subject_name(index)
-        folder = self.folder / subject.grade / name
-        folder.mkdir(parents=True, exist_ok=True)
-        grid = Grid(self.phantoms.spacing)
-        for modality, volume in (*subject.scans.items(), ("seg", subject.labels.astype(np.int16))):
-            image = nibabel.Nifti1Image(volume, grid.affine)
-            image.header.set_xyzt_units("mm", "sec")
-            # Level 1 is five times as fast as the default for a few per cent of size; no time stamp, for equal bytes.
-            (folder / f"{name}_{modality}.nii.gz").write_bytes(gzip.compress(image.to_bytes(), 1, mtime=0))
+        subject = _lesioned_subject(self.phantoms, self.template, index)
+        name, grade, grid = subject_name(index), _grade(index), Grid(self.phantoms.spacing)
+        rendered = subject.with_lesion(grade)
+        _write_volumes(self.folder / grade, name, rendered, grid)
+        if self.phantoms.healthy_twins:
+            _write_volumes(self.folder / HEALTHY_TWINS, name, subject.healthy(), grid)
         millilitres = grid.spacing**3 / 1000
         return {
             "subject": name,
-            "grade": subject.grade,
-            "lesion": None if subject.lesion is None else subject.lesion.record(),
+            "grade": grade,
+            "lesion": None if rendered.lesion is None else rendered.lesion.record(),
             "volume_ml": {
-                str(label): round(float((subject.labels == label).sum() * millilitres), 3) for label in (1, 2, 4)
+                str(label): round(float((rendered.labels == label).sum() * millilitres), 3) for label in (1, 2, 4)
             },
         }
 
 
-def _in_volume(part: Any, grid: Grid) -> Any:
-    volume = np.zeros(grid.volume_shape, dtype=part.dtype)
-    volume[grid.brain_box] = part
-    return volume
+@dataclass(frozen=True)
+class _HealthyWriter:
+    phantoms: HealthyBrainPhantoms
+    template: Template
+    folder: Path
+
+    def __call__(self, index: int) -> dict[str, Any]:
+        grid, name = Grid(self.phantoms.spacing), healthy_subject_name(index)
+        subject = BrainSubject([self.phantoms.seed, index, HEALTHY_STREAM], "medium", self.template, grid)
+        _write_volumes(self.folder, name, subject.healthy(), grid)
+        return {"subject": name}
+
+
+def _write_volumes(parent: Path, name: str, rendered: RenderedSubject, grid: Grid) -> None:
+    folder = parent / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for modality, volume in (*rendered.scans.items(), ("seg", rendered.labels.astype(np.int16))):
+        image = nibabel.Nifti1Image(volume, grid.affine)
+        image.header.set_xyzt_units("mm", "sec")
+        # Level 1 is five times as fast as the default for a few per cent of size; no time stamp, for equal bytes.
+        (folder / f"{name}_{modality}.nii.gz").write_bytes(gzip.compress(image.to_bytes(), 1, mtime=0))

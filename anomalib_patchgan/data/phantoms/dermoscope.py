@@ -4,6 +4,7 @@
 """What comes between skin and image, and is no lesion: hairs, gel bubbles, vignette, colour cast, blur, noise."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,32 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from anomalib_patchgan.data.phantoms.fields import Array, ramp
+from anomalib_patchgan.data.phantoms.level import Level
 
 # Hairs and bubbles are drawn finer than the image and reduced, for smooth edges.
 OVERSAMPLING = 2
+
+
+@dataclass(frozen=True)
+class Light:
+    """From what a population's light is drawn.
+
+    Attributes:
+        vignette: Range of the share of light that the corners lack.
+        cast: Standard deviations of the logarithm of the colour cast in red, green and blue.
+    """
+
+    vignette: tuple[float, float]
+    cast: tuple[float, float, float]
+
+
+REFERENCE_LIGHT = Light(vignette=(0.0, 0.6), cast=(0.05, 0.04, 0.06))
+LIGHTS: dict[Level, Light] = {
+    "easy": REFERENCE_LIGHT,
+    "medium": REFERENCE_LIGHT,
+    "hard": REFERENCE_LIGHT,
+    "shifted": Light(vignette=(0.3, 0.8), cast=(0.10, 0.08, 0.12)),
+}
 
 
 def add_hairs(random: np.random.Generator, image: Array) -> Array:
@@ -70,11 +94,14 @@ def add_bubbles(random: np.random.Generator, image: Array) -> Array:
     return image * (1 - cover) + cover
 
 
-def photograph(random: np.random.Generator, image: Array, rows: Array, columns: Array) -> NDArray[np.uint8]:
+def photograph(
+    random: np.random.Generator, light_ranges: Light, image: Array, rows: Array, columns: Array
+) -> NDArray[np.uint8]:
     """Takes the picture.
 
     Args:
         random: Source of randomness.
+        light_ranges: From what the light is drawn.
         image: Colours [H, W, 3], 0..1.
         rows: Distance of each row from the image's middle, in shorter sides [H, 1].
         columns: The same for columns [1, W].
@@ -87,12 +114,12 @@ def photograph(random: np.random.Generator, image: Array, rows: Array, columns: 
     slope = random.normal(0, 0.10, 2)
     light = 1 + np.float32(slope[0]) * rows + np.float32(slope[1]) * columns
     corner = np.hypot(rows / rows.max(), columns / columns.max()) / math.sqrt(2)
-    light *= 1 - np.float32(random.uniform(0.0, 0.6)) * ramp(corner, 0.45, 1.15) ** 2
+    light *= 1 - np.float32(random.uniform(*light_ranges.vignette)) * ramp(corner, 0.45, 1.15) ** 2
     has_tube, tube, tube_edge = random.random() < 0.25, random.uniform(0.58, 0.72), random.uniform(0.005, 0.03)
     if has_tube:
         # The end of the instrument's tube: a dark frame around a round field of view.
         light *= 0.06 + 0.94 * ramp(np.hypot(rows, columns), tube + tube_edge, tube)
-    image = image * light[..., None] * np.exp(random.normal(0, (0.05, 0.04, 0.06))).astype(np.float32)
+    image = image * light[..., None] * np.exp(random.normal(0, light_ranges.cast)).astype(np.float32)
     image = ndimage.gaussian_filter(image, random.uniform(0.0004, 0.0018) * shorter + 0.25, axes=(0, 1), truncate=2.5)
     image += np.float32(random.uniform(0.004, 0.018)) * random.standard_normal(image.shape, dtype=np.float32)
     return np.round(image * 255).clip(0, 255).astype(np.uint8)

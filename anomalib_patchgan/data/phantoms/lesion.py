@@ -90,13 +90,22 @@ class LesionRanges:
 
     Attributes:
         radius_mm: Smallest and largest radius of the core, log-uniform.
-        contrast: Smallest and largest contrast, as a share of the intensity scale in which white matter is about 0.44.
+        contrast: Smallest and largest contrast, log-uniform, as a share of the intensity scale in which white matter is
+            about 0.44.
         kinds: Kind of lesion -> probability.
+        axes_spread: Standard deviation of the logarithm of the core's half-axes.
+        roughness: Amplitude of the contour's coarse noise; that of the fine noise is half of it.
+        ring_share: Probability that necrosis fills the core but for a thin rim.
+        most_satellites: Largest number of smaller foci beside the core.
     """
 
     radius_mm: tuple[float, float]
     contrast: tuple[float, float]
     kinds: dict[str, float]
+    axes_spread: float = 0.2
+    roughness: float = 0.2
+    ring_share: float = 0.0
+    most_satellites: int = 0
 
 
 RANGES: dict[Level, LesionRanges] = {
@@ -104,10 +113,19 @@ RANGES: dict[Level, LesionRanges] = {
         (12.0, 28.0), (0.30, 0.50), {"hyperintense": 0.7, "hypointense": 0.2, "textured": 0.1, "deforming": 0.0}
     ),
     "medium": LesionRanges(
-        (6.0, 28.0), (0.08, 0.50), {"hyperintense": 0.55, "hypointense": 0.2, "textured": 0.15, "deforming": 0.1}
+        (4.0, 28.0), (0.08, 0.50), {"hyperintense": 0.5, "hypointense": 0.2, "textured": 0.2, "deforming": 0.1}
     ),
     "hard": LesionRanges(
-        (4.5, 14.0), (0.08, 0.22), {"hyperintense": 0.3, "hypointense": 0.3, "textured": 0.25, "deforming": 0.15}
+        (4.0, 14.0), (0.06, 0.20), {"hyperintense": 0.3, "hypointense": 0.3, "textured": 0.25, "deforming": 0.15}
+    ),
+    "shifted": LesionRanges(
+        (4.0, 24.0),
+        (0.06, 0.50),
+        {"hyperintense": 0.15, "hypointense": 0.35, "textured": 0.3, "deforming": 0.2},
+        axes_spread=0.45,
+        roughness=0.3,
+        ring_share=0.3,
+        most_satellites=3,
     ),
 }
 
@@ -127,6 +145,8 @@ class Lesion:
         oedema_reach: Radius of the oedema as a multiple of the core's, in pure white matter.
         mass_effect_mm: Largest displacement of the surrounding tissue.
         axes: Relative length of the core's three half-axes.
+        roughness: See ``LesionRanges``.
+        satellites: Further foci: offset from the centre along the three axes and radius, all in mm.
     """
 
     kind: str
@@ -139,6 +159,8 @@ class Lesion:
     oedema_reach: float
     mass_effect_mm: float
     axes: tuple[float, float, float]
+    roughness: float
+    satellites: tuple[tuple[float, float, float, float], ...]
 
     def record(self) -> dict[str, Any]:
         """Returns the lesion as JSON-able values."""
@@ -202,22 +224,45 @@ def draw_lesion(
     radius = float(np.exp(random.uniform(*np.log(ranges.radius_mm))))
     high_grade = grade == "HGG"
     necrotic = radius > 8 and random.random() < (0.75 if high_grade else 0.25)
-    axes = np.exp(random.normal(0, 0.2, 3))
+    axes = np.exp(random.normal(0, ranges.axes_spread, 3))
     axes /= axes.prod() ** (1 / 3)
     return Lesion(
         kind=kind,
         centre=_draw_centre(random, anatomy, tissues, brain),
         radius_mm=round(radius, 2),
-        contrast=round(float(random.uniform(*ranges.contrast)), 3),
+        contrast=round(float(np.exp(random.uniform(*np.log(ranges.contrast)))), 3),
         edge_mm=round(float(random.uniform(0.8, 2.5)), 2),
-        necrotic_share=round(float(random.uniform(0.35, 0.75)), 2) if necrotic else 0.0,
+        necrotic_share=_draw_necrotic_share(random, necrotic, ranges.ring_share),
         enhances=bool(random.random() < (0.9 if high_grade else 0.15)),
         oedema_reach=round(float(random.uniform(1.3, 1.9) if high_grade else random.uniform(1.1, 1.4)), 2)
         if appearance.has_oedema
         else 1.0,
         mass_effect_mm=round(float(appearance.push * radius * random.uniform(0.3, 1.0)), 2),
         axes=(round(float(axes[0]), 3), round(float(axes[1]), 3), round(float(axes[2]), 3)),
+        roughness=ranges.roughness,
+        satellites=_draw_satellites(random, radius, ranges.most_satellites),
     )
+
+
+def _draw_necrotic_share(random: np.random.Generator, necrotic: bool, ring_share: float) -> float:
+    share, ring, ring_width = random.uniform(0.35, 0.75), random.random(), random.uniform(0.78, 0.9)
+    if ring < ring_share:
+        return round(float(ring_width), 2)
+    return round(float(share), 2) if necrotic else 0.0
+
+
+def _draw_satellites(
+    random: np.random.Generator, radius: float, most: int
+) -> tuple[tuple[float, float, float, float], ...]:
+    satellites = []
+    for _ in range(int(random.integers(0, most + 1))):
+        direction = random.normal(0, 1, 3)
+        first, second, third = direction / np.linalg.norm(direction) * radius * random.uniform(1.2, 1.9)
+        size = radius * random.uniform(0.25, 0.5)
+        satellites.append(
+            (round(float(first), 2), round(float(second), 2), round(float(third), 2), round(float(size), 2))
+        )
+    return tuple(satellites)
 
 
 def _draw_centre(
@@ -266,9 +311,14 @@ def shape_lesion(
     shape = inside.shape
 
     axes = np.array(lesion.axes, dtype=np.float32)[:, None, None, None]
-    contour = 0.2 * smooth_field(random, shape, spacing, max(0.45 * radius, 3.0))
-    contour += 0.1 * smooth_field(random, shape, spacing, max(0.2 * radius, 2.0))
-    distance = np.sqrt(((offset / axes) ** 2).sum(axis=0)) / radius * np.exp(contour)
+    roughness = np.float32(lesion.roughness)
+    contour = roughness * smooth_field(random, shape, spacing, max(0.45 * radius, 3.0))
+    contour += roughness / 2 * smooth_field(random, shape, spacing, max(0.2 * radius, 2.0))
+    distance = np.sqrt(((offset / axes) ** 2).sum(axis=0)) / radius
+    for *place, size in lesion.satellites:
+        away = offset - np.array(place, dtype=np.float32)[:, None, None, None]
+        distance = np.minimum(distance, np.sqrt((away**2).sum(axis=0)) / np.float32(size))
+    distance = distance * np.exp(contour)
     core = _soft(1 - distance, radius / lesion.edge_mm) * inside
 
     inner = distance * np.exp(0.25 * smooth_field(random, shape, spacing, max(0.3 * radius, 2.5)))
@@ -284,8 +334,7 @@ def shape_lesion(
         oedema = np.zeros_like(core)
     # Oedema spreads from the tumour: what white matter elsewhere would take up without a way there is dropped.
     pieces, _ = ndimage.label(core + oedema > 0.1)
-    middle = tuple(centre - edge.start for centre, edge in zip(lesion.centre, box, strict=True))
-    oedema *= pieces == pieces[middle]
+    oedema *= np.isin(pieces, np.unique(pieces[core >= 0.5]))
 
     # Full push at the core's edge, none in its middle nor two radii further out, none at the skull.
     radial = np.sqrt((offset**2).sum(axis=0))

@@ -1,20 +1,21 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How hard a phantom's lesions are to see."""
+"""How hard a phantom's lesions are to see, and what else a phantom population is made of."""
 
 from typing import Literal, get_args
 
 from anomalib_patchgan.errors import InputError
 
-Level = Literal["easy", "medium", "hard"]
+Level = Literal["easy", "medium", "hard", "shifted"]
+"""The first three differ in their lesions only. "shifted" is another population: other lesions, anatomy and scanner."""
 
 
 def check_level(level: str) -> None:
     """Refuses a level that has no lesion ranges.
 
     Raises:
-        InputError: If ``level`` is not one of "easy", "medium", "hard".
+        InputError: If ``level`` is not one of ``Level``.
     """
     if level not in get_args(Level):
         raise InputError(f"phantoms: level is {level!r}, expected one of {', '.join(get_args(Level))}")

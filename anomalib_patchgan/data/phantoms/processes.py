@@ -5,9 +5,11 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -36,6 +38,14 @@ def _run(index: int) -> Any:
     return _tasks[0](index)
 
 
+def _main_can_be_imported() -> bool:
+    # A spawned process runs the file of the main module first. Where that is not one (a script read from standard input
+    # calls it "<stdin>"), it dies before it takes work, and the pool waits for ever. No file at all is fine.
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    return path is None or getattr(main, "__spec__", None) is not None or Path(path).is_file()
+
+
 def map_indices(
     task: Callable[[int], Any],
     count: int,
@@ -47,7 +57,8 @@ def map_indices(
     Args:
         task: Picklable; sent once to each process. Must depend on nothing but its own fields and the index.
         count: Number of calls.
-        processes: At most this many; None means one a core. One means none but the calling process.
+        processes: At most this many; None means one a core. One means none but the calling process, which also does
+            all the work where others cannot be started: in a daemonic process and in a script read from standard input.
         progress: Called with (done, count) after each task, in the calling process.
 
     Returns:
@@ -56,7 +67,7 @@ def map_indices(
     wanted = processes or min(os.cpu_count() or 1, count // FEWEST_TASKS_PER_PROCESS)
     results: list[Any] = [None] * count
     # A daemonic process (a data loader's worker, for one) is not allowed to have children.
-    if wanted <= 1 or multiprocessing.current_process().daemon:
+    if wanted <= 1 or multiprocessing.current_process().daemon or not _main_can_be_imported():
         # One BLAS thread here as there: the order of a sum, so its last bit, may depend on the number of threads.
         with threadpool_limits(1):
             for index in range(count):

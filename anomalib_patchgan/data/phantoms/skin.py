@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anomalib_patchgan.data.phantoms.dermoscope import add_bubbles, add_hairs, photograph
+from anomalib_patchgan.data.phantoms.dermoscope import LIGHTS, add_bubbles, add_hairs, photograph
 from anomalib_patchgan.data.phantoms.fields import fine_field, ramp, smooth_field
 from anomalib_patchgan.data.phantoms.level import Level, check_at_least, check_level
 from anomalib_patchgan.data.phantoms.processes import map_indices
 from anomalib_patchgan.data.phantoms.skin_lesion import SkinLesion, draw_lesion, paint_lesion
-from anomalib_patchgan.data.phantoms.tree import write_tree
+from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, write_tree
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same parameters would give other files."""
 
 FOLDERS = {
@@ -31,6 +31,13 @@ FOLDERS = {
 # Absorption of red, green and blue light by one unit of melanin and of blood.
 MELANIN_COLOUR = np.array([1.0, 1.9, 3.0], dtype=np.float32)
 BLOOD_COLOUR = np.array([0.35, 2.2, 1.6], dtype=np.float32)
+# Ranges of the skin's own density of melanin and of blood.
+SKIN_DENSITIES: dict[Level, tuple[tuple[float, float], tuple[float, float]]] = {
+    "easy": ((0.04, 0.34), (0.03, 0.15)),
+    "medium": ((0.04, 0.34), (0.03, 0.15)),
+    "hard": ((0.04, 0.34), (0.03, 0.15)),
+    "shifted": ((0.25, 0.55), (0.06, 0.20)),
+}
 # Logarithm of what skin without either reflects.
 BARE_SKIN = -0.02
 
@@ -48,7 +55,8 @@ class SkinPhantoms:
         seed: Of all random draws; an image depends on the seed and its index alone.
         height: Of an image, in pixels.
         width: Of an image, in pixels.
-        level: How hard the lesions are to see.
+        level: How hard the lesions are to see, or "shifted" for another population, to report on and never to tune on.
+        healthy_twins: Whether the same images without their lesions are written too, to ``healthy_twins/``.
     """
 
     train_images: int = 900
@@ -57,6 +65,7 @@ class SkinPhantoms:
     height: int = 768
     width: int = 1024
     level: Level = "medium"
+    healthy_twins: bool = False
 
     def __post_init__(self) -> None:
         """Refuses values that give no images.
@@ -94,6 +103,8 @@ class SkinPhantoms:
             for names in FOLDERS.values():
                 for name in names:
                     (folder / name).mkdir()
+            if self.healthy_twins:
+                (folder / HEALTHY_TWINS).mkdir()
             writer = _ImageWriter(self, folder, _image_numbers(self))
             return {"images": map_indices(writer, self.train_images + self.test_images, processes, progress)}
 
@@ -131,7 +142,7 @@ def render_image(phantoms: SkinPhantoms, index: int, *, with_lesion: bool = True
     rows, columns = (((np.arange(length) - (length - 1) / 2) * pitch).astype(np.float32) for length in shape)
     rows, columns = rows[:, None], columns[None, :]
 
-    skin_melanin, skin_blood = of_skin.uniform(0.04, 0.34), of_skin.uniform(0.03, 0.15)
+    skin_melanin, skin_blood = (of_skin.uniform(*limits) for limits in SKIN_DENSITIES[phantoms.level])
     mottle = 1 + 0.08 * smooth_field(of_skin, shape, pitch, 0.25) + 0.07 * smooth_field(of_skin, shape, pitch, 0.02)
     melanin = (skin_melanin * mottle).astype(np.float32)
     melanin += np.float32(of_skin.uniform(0.004, 0.015)) * fine_field(of_skin, shape, 1.0)
@@ -150,7 +161,7 @@ def render_image(phantoms: SkinPhantoms, index: int, *, with_lesion: bool = True
     absorbed = melanin[..., None] * MELANIN_COLOUR + blood[..., None].astype(np.float32) * BLOOD_COLOUR
     image = np.exp(np.float32(BARE_SKIN) - absorbed)
     image = add_bubbles(of_photograph, add_hairs(of_photograph, image))
-    return RenderedImage(photograph(of_photograph, image, rows, columns), mask, lesion)
+    return RenderedImage(photograph(of_photograph, LIGHTS[phantoms.level], image, rows, columns), mask, lesion)
 
 
 def _image_numbers(phantoms: SkinPhantoms) -> list[int]:
@@ -174,6 +185,9 @@ class _ImageWriter:
         images, masks = FOLDERS[group]
         name = f"ISIC_{self.numbers[index]:07d}"
         Image.fromarray(rendered.pixels).save(self.folder / images / f"{name}.jpg", quality=JPEG_QUALITY)
+        if self.phantoms.healthy_twins:
+            twin = render_image(self.phantoms, index, with_lesion=False)
+            Image.fromarray(twin.pixels).save(self.folder / HEALTHY_TWINS / f"{name}.jpg", quality=JPEG_QUALITY)
         mask = Image.fromarray(rendered.mask.astype(np.uint8) * 255)
         mask.save(self.folder / masks / f"{name}_Segmentation.png")
         return {

@@ -16,6 +16,9 @@ from anomalib_patchgan.errors import InputError
 MARKER = "phantoms.json"
 """Name of the file that is written last and says that a folder holds complete phantoms, and which."""
 
+HEALTHY_TWINS = "healthy_twins"
+"""Name of the folder with the same subjects without their lesions; no reader of the real layouts looks into it."""
+
 # A living writer adds files every few seconds, so a temporary folder at rest for an hour belongs to a killed one.
 ABANDONED_AFTER_SECONDS = 3600.0
 

@@ -14,6 +14,8 @@ import torch
 from anomalib import LearningType
 from anomalib.data import InferenceBatch
 from anomalib.models import AnomalibModule
+from anomalib.pre_processing import PreProcessor
+from torchvision.transforms.v2 import Resize
 
 from anomalib_patchgan.data.base import Assembly, MedicalDataModule
 
@@ -96,6 +98,14 @@ class TinyModel(AnomalibModule):
         return LearningType.ONE_CLASS
 
 
+class ResizingModel(TinyModel):
+    """Reads images at twice their size; anomalib then resizes them, and their masks, in the data set."""
+
+    def __init__(self, learning_rate: float = 0.01, evaluator: bool = True, visualizer: bool = True) -> None:
+        super().__init__(learning_rate, evaluator, visualizer)
+        self.pre_processor = PreProcessor(Resize((2 * SIZE, 2 * SIZE)))
+
+
 class RaisingModel(TinyModel):
     def training_step(self, batch: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         raise RuntimeError("this model\nnever learns")
@@ -109,3 +119,44 @@ class StoppedModel(TinyModel):
 class UndefinedModel(TinyModel):
     def validation_step(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
         return batch.update(pred_score=torch.full((len(batch.image),), float("nan")))
+
+
+class FaintReader(TinyReader):
+    """Faint lesions: a normal image is told by having been seen, hardly by its looks."""
+
+    def read(self, sample: Any) -> tuple[np.ndarray, np.ndarray]:
+        image, lesion = super().read(sample | {"label_index": 0})
+        if sample["label_index"]:
+            image[0, 4:6, 4:6] = 0.4
+        return image, lesion
+
+
+class LeakingData(TinyData):
+    """Every test subject has one more normal image, which a split by sample may train on."""
+
+    def _assemble(self) -> Assembly:
+        assembly = super()._assemble()
+        test = assembly.samples[assembly.samples["group"] == "test"]
+        normal = test[test["label_index"] == 0]
+        assembly.spare = normal.assign(sample_id=normal["sample_id"] + "_spare")
+        assembly.reader = FaintReader()
+        return assembly
+
+
+class MemorisingModel(TinyModel):
+    """The distance to the nearest training image."""
+
+    def __init__(self, evaluator: bool = True, visualizer: bool = True) -> None:
+        super().__init__(0.0, evaluator, visualizer)
+        self.seen: list[torch.Tensor] = []
+
+    def training_step(self, batch: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        self.seen.append(batch.image.detach())
+        return super().training_step(batch)
+
+    def validation_step(self, batch: Any, *args: Any, **kwargs: Any) -> Any:
+        distance = torch.cdist(batch.image.flatten(1), torch.cat(self.seen).flatten(1))
+        return batch.update(pred_score=distance.amin(dim=1))
+
+    def test_step(self, batch: Any, batch_idx: int, *args: Any, **kwargs: Any) -> Any:
+        return self.validation_step(batch)

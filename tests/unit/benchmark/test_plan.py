@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from anomalib_patchgan.benchmark import plan as plan_module
+from anomalib_patchgan.benchmark.datasets import content_digest
 from anomalib_patchgan.benchmark.fingerprint import digest, folder_digest
-from anomalib_patchgan.benchmark.plan import DataSummary, describe_plan, make_jobs
-from anomalib_patchgan.benchmark.suite import DataEntry, ModelEntry, Suite
+from anomalib_patchgan.benchmark.plan import DataSummary, describe_plan, make_jobs, without_locations
+from anomalib_patchgan.benchmark.suite import ArtefactsEntry, DataEntry, ModelEntry, Suite
 
 
 @pytest.fixture
@@ -57,6 +58,7 @@ def test_keys_do_not_depend_on_where_the_data_lie(suite, prepared):
         lambda suite: suite.models["A"].backends.append("openvino_fp32"),
         lambda suite: suite.data["brain"].init_args.update(image_size=16),
         lambda suite: setattr(suite, "threads", 1),
+        lambda suite: setattr(suite, "artefacts", ArtefactsEntry()),
         lambda suite: setattr(suite, "seeds", [2, 3]),
     ],
 )
@@ -78,6 +80,21 @@ def test_keys_change_with_versions_and_sources(suite, prepared, monkeypatch):
     monkeypatch.setattr(plan_module, "job_source_digest", lambda: "other")
     assert not set(before) & set(with_other_versions)
     assert not set(with_other_versions) & set(keys(suite, prepared))
+
+
+def test_keys_change_with_the_artefacts_asked_for(suite, prepared):
+    suite.artefacts = ArtefactsEntry(kinds=["noise"])
+    before = keys(suite, prepared)
+    suite.artefacts = ArtefactsEntry(kinds=["noise"], severities=[1])
+    assert not set(before) & set(keys(suite, prepared))
+
+
+def test_plan_says_how_strong_the_artefacts_are(suite, prepared):
+    suite.artefacts = ArtefactsEntry(kinds=["noise"], severities=[1])
+    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, "the command")
+    assert plan["artefacts"]["severities"] == [1]
+    assert plan["artefacts"]["parameters"][0]["parameters"][0]["levels"] == [1.5]
+    assert plan["jobs"][0]["artefacts"] == {"kinds": ["noise"], "severities": [1]}
 
 
 def test_note_and_role_of_a_row_do_not_change_its_keys(suite, prepared):
@@ -109,3 +126,16 @@ def test_folder_digest_sees_names_and_sizes_below_a_folder(tmp_path):
     (tmp_path / "deep" / "a").rename(tmp_path / "deep" / "b")
     assert len({before, larger, folder_digest(tmp_path)}) == 3
     assert folder_digest(Path(tmp_path / "absent")) is None
+
+
+def test_a_healthy_cohort_beside_the_root_is_part_of_the_content(tmp_path):
+    for name in ("patients", "healthy"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    arguments = {"root": str(tmp_path / "patients"), "normal_root": str(tmp_path / "healthy")}
+    entry = DataEntry(class_path="some.Data", init_args=arguments)
+    alone = DataEntry(class_path="some.Data", init_args={"root": arguments["root"]})
+    before = content_digest(entry)
+    (tmp_path / "healthy" / "file").write_text("another subject")
+    assert len({before, content_digest(entry), content_digest(alone)}) == 3
+    assert without_locations(arguments) == {}

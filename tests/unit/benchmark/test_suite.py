@@ -98,7 +98,24 @@ def test_any_leaf_can_be_overridden_from_the_command_line(content, write, option
     assert read(read_suite(write(content), options)) == expected
 
 
-def test_dumped_suite_reads_back_as_the_same_suite(content, write):
+def test_suite_without_artefacts_asks_for_none(content, write):
+    assert read_suite(write(content)).artefacts is None
+
+
+def test_artefacts_of_a_suite_are_all_of_them_unless_said_otherwise(content, write):
+    artefacts = read_suite(write(content | {"artefacts": {"kinds": ["noise", "blur"]}})).artefacts
+    assert (artefacts.kinds, artefacts.severities) == (["noise", "blur"], [1, 2, 3, 4, 5])
+    assert len(read_suite(write(content | {"artefacts": {}})).artefacts.kinds) == 6
+
+
+def test_artefacts_can_be_set_and_switched_on_from_the_command_line(content, write):
+    suite = read_suite(write(content), ["--artefacts.severities", "[2]", "--artefacts.kinds=[motion]"])
+    assert (suite.artefacts.kinds, suite.artefacts.severities) == (["motion"], [2])
+
+
+@pytest.mark.parametrize("artefacts", [None, {"kinds": ["gamma"], "severities": [5]}])
+def test_dumped_suite_reads_back_as_the_same_suite(content, write, artefacts):
+    content["artefacts"] = artefacts
     suite = read_suite(write(content), ["--threads=3", "--report=there"])
     assert read_suite(write(dump_suite(suite))) == suite
 
@@ -127,6 +144,12 @@ def test_dumped_suite_reads_back_as_the_same_suite(content, write):
         (("seeds",), [1, 1], r"seeds is \[1, 1\]"),
         (("seeds",), "many", "seeds"),
         (("threads",), 0, "threads is 0; expected a positive number"),
+        (("artefacts",), {"kind": []}, "artefacts has the unknown key 'kind'; expected one of kinds, severities"),
+        (("artefacts",), {"kinds": ["rain"]}, r"artefacts.kinds is \['rain'\]; expected some of bias_field, noise"),
+        (("artefacts",), {"kinds": []}, r"artefacts.kinds is \[\]; expected some of"),
+        (("artefacts",), {"severities": [1, 6]}, r"artefacts.severities is \[1, 6\]; expected some of 1, 2, 3, 4, 5"),
+        (("artefacts",), {"severities": [1, 1]}, r"artefacts.severities is \[1, 1\]; expected some of .* each once"),
+        (("artefacts",), ["noise"], r"artefacts is \['noise'\]; expected a mapping with kinds, severities"),
     ],
 )
 def test_wrong_suite_is_one_sentence_that_names_file_and_key(content, write, path, value, message):

@@ -14,9 +14,19 @@ MODALITIES = ("flair", "t1", "t1ce", "t2")
 
 
 def write_subject(
-    root: Path, grade: str, subject: str, seed: int, shape=(40, 48, 30), spacing=(4.0, 4.0, 4.0), modalities=MODALITIES
+    root: Path,
+    grade: str,
+    subject: str,
+    seed: int,
+    shape=(40, 48, 30),
+    spacing=(4.0, 4.0, 4.0),
+    modalities=MODALITIES,
+    healthy=False,
 ) -> Path:
-    """Write an ellipsoid with a bright ball in it, in the orientation of BraTS (left, posterior, superior)."""
+    """Write an ellipsoid with a bright ball in it, in the orientation of BraTS (left, posterior, superior).
+
+    A healthy subject has no ball and no segmentation. An empty grade puts the subject into the root.
+    """
     generator = np.random.default_rng(seed)
     axes = [np.linspace(-1, 1, size) for size in shape]
     x, y, z = np.meshgrid(*axes, indexing="ij")
@@ -28,9 +38,11 @@ def write_subject(
     affine = np.diag([-spacing[0], -spacing[1], spacing[2], 1.0])
     gain = generator.uniform(200, 900)
     for modality in modalities:
-        image = gain * (1 + 0.1 * generator.standard_normal(shape) + 1.0 * lesion) * brain
+        image = gain * (1 + 0.1 * generator.standard_normal(shape) + 1.0 * (lesion & (not healthy))) * brain
         image = np.where(brain, np.maximum(image, 1), 0).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(image, affine), folder / f"{subject}_{modality}.nii.gz")
+    if healthy:
+        return folder
     labels = np.where(lesion, np.where(x > 0.3, 4, 2), 0).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(labels, affine), folder / f"{subject}_seg.nii.gz")
     return folder
@@ -41,6 +53,29 @@ def write_brain_tree(root: Path, subjects: int = 12) -> Path:
     for number in range(subjects):
         grade = "LGG" if number % 3 == 2 else "HGG"
         write_subject(root, grade, f"BraTS19_X_{number:03d}_1", number)
+    return root
+
+
+def write_flat_tree(root: Path, prefix: str, subjects: int = 12, seed: int = 0, **arguments) -> Path:
+    """Write subjects side by side, with FLAIR only."""
+    for number in range(subjects):
+        write_subject(root, "", f"{prefix}{number:03d}", seed + number, modalities=("flair",), **arguments)
+    return root
+
+
+def write_diagnosis_tree(root: Path, train: int = 12, test: int = 6) -> Path:
+    """Write part 3: every third photograph is of a malignant lesion."""
+    for half, numbers in (("Training", range(train)), ("Test", range(train, train + test))):
+        folder = root / f"ISBI2016_ISIC_Part3_{half}_Data"
+        folder.mkdir(parents=True)
+        rows = []
+        for number in numbers:
+            name, malignant = f"ISIC_{number:07d}", number % 3 == 2
+            generator = np.random.default_rng(number)
+            photograph = generator.integers(0, 200, (12, 16, 3)).astype(np.uint8)
+            Image.fromarray(photograph).resize((64, 48)).save(folder / f"{name}.jpg", quality=95)
+            rows.append(f"{name},{malignant:.1f}" if half == "Test" else f"{name},{('benign', 'malignant')[malignant]}")
+        (root / f"ISBI2016_ISIC_Part3_{half}_GroundTruth.csv").write_text("\n".join(rows) + "\n")
     return root
 
 
@@ -91,6 +126,16 @@ def subject_writer():
 @pytest.fixture
 def brain_tree_writer():
     return write_brain_tree
+
+
+@pytest.fixture(scope="session")
+def flat_tree_writer():
+    return write_flat_tree
+
+
+@pytest.fixture(scope="session")
+def diagnosis_tree_writer():
+    return write_diagnosis_tree
 
 
 @pytest.fixture

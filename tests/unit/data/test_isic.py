@@ -105,7 +105,7 @@ class TestBadInput:
         assert "inside the collection" in self.error_of(skin_tree / "ISBI2016_ISIC_Part1_Training_Data")
 
     def test_image_without_mask(self, tmp_path, skin_tree_writer):
-        root = skin_tree_writer(tmp_path / "tree", train=3, test=1)
+        root = skin_tree_writer(tmp_path / "tree", train=5, test=1)
         (root / "ISBI2016_ISIC_Part1_Training_GroundTruth" / "ISIC_0000001_Segmentation.png").unlink()
         assert "ISIC_0000001.jpg: found an image without mask" in self.error_of(root)
 
@@ -131,7 +131,7 @@ class TestBadInput:
         assert "found no image" in self.error_of(root)
 
     def test_unknown_protocol(self, skin_tree):
-        assert "protocol: found 'slice', expected one of patch" in self.error_of(skin_tree, protocol="slice")
+        assert "protocol: found 'slice', expected one of patch, diagnosis" in self.error_of(skin_tree, protocol="slice")
 
     def test_patches_larger_than_the_image(self, skin_tree):
         assert "found no eligible sample" in self.error_of(skin_tree, working_size=16)

@@ -3,6 +3,7 @@
 
 """What a sample is, and what normal means."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_slices_with_little_brain_or_little_lesion_are_counted_out():
 
 
 def test_slices_are_sampled_in_millimetres_and_the_others_counted():
-    protocol = SliceProtocol(4.0, 5.0, 50.0, 10.0, 0.05, 0.1)
+    protocol = replace(SLICES, slice_spacing=4.0)
     eligible = protocol.samples_of(stack_of([100] * 20, [0] * 20))
     assert list(eligible.samples["slice_index"]) == list(range(0, 20, 2))
     assert eligible.excluded == {"slice between the sampled slices": 10}

@@ -3,6 +3,7 @@
 
 """Splits by subject."""
 
+import json
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomalib_patchgan.data.splits import GROUPS, check_disjoint, split_sha256, split_subjects
+from anomalib_patchgan.data.splits import GROUPS, check_disjoint, read_split, split_sha256, split_subjects, write_split
 from anomalib_patchgan.errors import InputError
 
 FRACTIONS = {"train": 0.5, "reference": 0.15, "calibration": 0.15, "test": 0.2}
@@ -68,3 +69,46 @@ def test_the_fingerprint_depends_on_the_groups_and_not_on_the_order():
     assert split_sha256(first) == split_sha256({"test": ["c"], "train": ["b", "a"]})
     assert split_sha256(first) != split_sha256({"train": ["a"], "test": ["b", "c"]})
     assert set(split_subjects(grades(10), FRACTIONS, 0)) == set(GROUPS)
+
+
+def test_a_written_split_is_read_back(tmp_path):
+    groups = split_subjects(grades(20), FRACTIONS, 3)
+    write_split(tmp_path / "folder" / "split.json", groups)
+    assert read_split(tmp_path / "folder" / "split.json", grades(20)) == groups
+    assert json.loads((tmp_path / "folder" / "split.json").read_text())["sha256"] == split_sha256(groups)
+
+
+def test_a_split_that_was_changed_by_hand_is_refused(tmp_path):
+    path = tmp_path / "split.json"
+    write_split(path, split_subjects(grades(20), FRACTIONS, 3))
+    content = json.loads(path.read_text())
+    content["groups"]["train"].append(content["groups"]["test"].pop())
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"split\.json: found a split that does not have the hash it states"):
+        read_split(path, grades(20))
+
+
+def test_a_split_of_other_subjects_is_refused(tmp_path):
+    path = tmp_path / "split.json"
+    write_split(path, split_subjects(grades(20), FRACTIONS, 3))
+    with pytest.raises(InputError, match="found the subject subject0019 which is not there"):
+        read_split(path, grades(19))
+    with pytest.raises(InputError, match="found the subject subject0020 not listed, though it is there"):
+        read_split(path, grades(21))
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"groups": {}}', '{"groups": {"train": 1}, "sha256": ""}', "\x00"])
+def test_a_file_that_is_no_split_is_refused(tmp_path, text):
+    path = tmp_path / "split.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r'split\.json: found no split .*expected \{"sha256": \.\.\., "groups"'):
+        read_split(path, [])
+
+
+@given(st.integers(10, 60), st.integers(0, 1000), st.data())
+def test_no_subject_can_be_moved_without_the_hash_noticing(number, seed, data):
+    groups = split_subjects(grades(number), FRACTIONS, seed)
+    before = split_sha256(groups)
+    source, target = data.draw(st.permutations(GROUPS))[:2]
+    groups[target].append(groups[source].pop())
+    assert split_sha256(groups) != before

@@ -4,6 +4,7 @@
 import csv
 import html
 import html.parser
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from sklearn import metrics
@@ -294,6 +296,20 @@ def test_missing_maps_are_said_to_be_missing(make_store, tmp_path):
     assert "The store holds no anomaly maps of this run" in text_of(page.read_text())
     assert not list((page.parent / "figures").glob("*-map.png"))
     assert "no map" in (page.parent / "README.md").read_text()
+
+
+def test_pixels_are_left_out_where_lesions_were_not_outlined(make_store, tmp_path):
+    root = make_store(names=("skin",), models=("Patch-GAN", "Mean intensity"))
+    (card,) = root.rglob("card.json")
+    content = json.loads(card.read_text())
+    content["card"]["has_masks"] = False
+    card.write_text(json.dumps(content))
+    page = write_report(root, tmp_path / "out")
+    table = pd.read_csv(page.parent / "results.csv")
+    assert table["pixel_average_precision"].isna().all()
+    assert table["pixel_prevalence"].isna().all()
+    assert "no pixel metric" not in text_of(page.read_text())
+    assert not list((page.parent / "figures").glob("*-mask.*"))
 
 
 def test_a_damaged_job_is_a_row_and_the_others_stand(make_store, tmp_path):

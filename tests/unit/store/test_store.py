@@ -68,6 +68,24 @@ def test_run_comes_back_as_it_was_saved(tmp_path):
     assert loaded.model_arguments == {"size": [4, 4]}
 
 
+def test_tables_of_artefacts_come_back_as_they_were_saved(tmp_path):
+    scores = pd.DataFrame(
+        {"artefact": ["noise"] * 2, "severity": [1, 1], "sample_id": ["a", "b"], "raw_score": [0.5, 2.0]}
+    )
+    pixels = pd.DataFrame({"artefact": ["noise"], "severity": [1], "pixel_average_precision": [0.4]})
+    Store(tmp_path).save_run(make_run(artefacts=scores, artefact_pixels=pixels))
+    loaded = Store(tmp_path).load_run(make_run().key)
+    pd.testing.assert_frame_equal(loaded.artefacts, scores)
+    pd.testing.assert_frame_equal(loaded.artefact_pixels, pixels)
+
+
+def test_run_without_tables_of_artefacts_is_read_as_one_that_asked_for_none(tmp_path):
+    Store(tmp_path).save_run(make_run())
+    loaded = Store(tmp_path).load_run(make_run().key)
+    assert loaded.artefacts is None
+    assert loaded.artefact_pixels is None
+
+
 def test_missing_number_of_a_deployment_row_is_stored_as_none(tmp_path):
     Store(tmp_path).save_run(make_run())
     assert Store(tmp_path).load_run(make_run().key).deployment == [{"backend": "pytorch_fp32", "speedup": None}]

@@ -12,8 +12,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from anomalib_patchgan.data.phantoms import BrainPhantoms
-from anomalib_patchgan.data.phantoms.anatomy import load_template
+from anomalib_patchgan.data.phantoms import BrainPhantoms, HealthyBrainPhantoms
+from anomalib_patchgan.data.phantoms.anatomy import DEFORMATIONS, Grid, draw_anatomy, load_template
 from anomalib_patchgan.data.phantoms.brain import render_subject
 from anomalib_patchgan.data.phantoms.lesion import APPEARANCES, RANGES
 from anomalib_patchgan.errors import InputError
@@ -185,6 +185,92 @@ def test_scanner_scale_is_arbitrary(template):
 def test_impossible_arguments_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
         BrainPhantoms(**arguments)
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory):
+    root = tmp_path_factory.mktemp("twins") / "brats2019"
+    BrainPhantoms(subjects=3, seed=3, spacing=SPACING, healthy_twins=True).write(root, processes=1)
+    return root
+
+
+def test_twins_are_written_beside_the_grades_under_the_same_names(twins, cohort):
+    names = [f"BraTS19_PHANTOM_000{number}_1" for number in (1, 2, 3)]
+    expected = {f"healthy_twins/{name}/{name}_{kind}.nii.gz" for name in names for kind in (*MODALITIES, "seg")}
+    assert {path for path in digests(twins) if path.startswith("healthy")} == expected
+
+
+def test_writing_twins_leaves_the_lesioned_subjects_as_they_are(twins, cohort):
+    with_twins, without = digests(twins), digests(cohort[0])
+    lesioned = {path for path in with_twins if path.startswith(("HGG", "LGG"))}
+    assert len(lesioned) == 15
+    assert all(with_twins[path] == without[path] for path in lesioned)
+
+
+def test_a_written_twin_is_the_rendered_one_and_has_no_lesion(twins, template):
+    phantoms = BrainPhantoms(subjects=3, seed=3, spacing=SPACING)
+    rendered = render_subject(phantoms, template, 2, with_lesion=False)
+    written = load(twins, "healthy_twins", "BraTS19_PHANTOM_0003_1", "t2")
+    np.testing.assert_array_equal(np.asarray(written.dataobj), rendered.scans["t2"])
+    assert not np.asarray(load(twins, "healthy_twins", "BraTS19_PHANTOM_0003_1", "seg").dataobj).any()
+
+
+def test_the_reader_of_brats_sees_no_twin(twins):
+    from anomalib_patchgan.data.brats_layout import find_subjects
+
+    assert len(find_subjects(twins, ["flair"])) == 3
+
+
+def test_healthy_cohort_is_flat_and_without_lesions(tmp_path):
+    HealthyBrainPhantoms(subjects=2, seed=3, spacing=SPACING).write(tmp_path / "healthy", processes=1)
+    names = ["PHANTOM_HEALTHY_0001", "PHANTOM_HEALTHY_0002"]
+    expected = {f"{name}/{name}_{kind}.nii.gz" for name in names for kind in (*MODALITIES, "seg")}
+    assert set(digests(tmp_path / "healthy")) == expected | {"phantoms.json"}
+    assert not np.asarray(load(tmp_path, "healthy", names[0], "seg").dataobj).any()
+
+
+def test_healthy_cohort_shares_no_brain_with_a_lesioned_one_of_its_seed(tmp_path, template):
+    HealthyBrainPhantoms(subjects=1, seed=3, spacing=SPACING).write(tmp_path / "healthy", processes=1)
+    flair = np.asarray(load(tmp_path, "healthy", "PHANTOM_HEALTHY_0001", "flair").dataobj)
+    twin = render_subject(BrainPhantoms(1, 3, SPACING), template, 0, with_lesion=False).scans["flair"]
+    assert ((flair > 0) != (twin > 0)).any()
+
+
+def test_white_matter_is_brighter_than_grey_in_shifted_flair_and_darker_in_medium(template):
+    def order(level):
+        tissues = draw_anatomy(
+            np.random.default_rng(np.random.SeedSequence([3, 0]).spawn(3)[0]),
+            DEFORMATIONS[level],
+            template,
+            Grid(SPACING),
+        ).tissues((slice(None), slice(None), slice(None)))
+        twin = render_subject(BrainPhantoms(1, 3, SPACING, level), template, 0, with_lesion=False)
+        flair = twin.scans["flair"][Grid(SPACING).brain_box]
+        return np.sign(flair[tissues[1] > 0.8].mean() - flair[(tissues[0] > 0.8) & (flair > 0)].mean())
+
+    assert (order("medium"), order("shifted")) == (-1, 1)
+
+
+def test_shifted_lesions_are_stretched_multifocal_and_ringed(template):
+    lesions = {
+        level: [render_subject(BrainPhantoms(16, 1, SPACING, level), template, index).lesion for index in range(16)]
+        for level in ("medium", "shifted")
+    }
+    spread = {level: np.std([np.log(lesion.axes) for lesion in drawn]) for level, drawn in lesions.items()}
+    assert spread["shifted"] > 1.5 * spread["medium"]
+    assert not any(lesion.satellites for lesion in lesions["medium"])
+    assert any(lesion.satellites for lesion in lesions["shifted"])
+    assert max(lesion.necrotic_share for lesion in lesions["medium"]) < 0.78
+    assert max(lesion.necrotic_share for lesion in lesions["shifted"]) >= 0.78
+
+
+def test_brains_are_not_cut_off_at_the_sides(template):
+    faces = []
+    for index in range(30):
+        brain = draw_anatomy(np.random.default_rng(index), DEFORMATIONS["medium"], template, Grid(SPACING)).brain()
+        faces.append(max(face.mean() for face in (brain[0], brain[-1], brain[:, 0], brain[:, -1])))
+    # A cut through the middle of a brain would fill more than a tenth of a face of the box.
+    assert np.mean(np.array(faces) > 0.02) < 0.1
 
 
 def test_missing_nilearn_is_one_sentence_and_nothing_is_written(tmp_path, monkeypatch):

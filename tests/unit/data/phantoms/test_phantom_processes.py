@@ -67,3 +67,12 @@ def test_killed_writer_leaves_no_data_set_and_no_working_process(tmp_path):
 
     SkinPhantoms(train_images=1, test_images=1, height=96, width=128).write(folder / "set")
     assert len(list((folder / "set").rglob("*.jpg"))) == 2
+
+
+def test_script_read_from_standard_input_writes_its_phantoms(tmp_path):
+    script = SCRIPT.replace("3000", "6")
+    finished = subprocess.run(
+        [sys.executable, "-", str(tmp_path / "set")], input=script, capture_output=True, text=True, timeout=60
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert len(list((tmp_path / "set").rglob("*.jpg"))) == 7

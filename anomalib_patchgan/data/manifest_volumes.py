@@ -1,0 +1,196 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Volumes that a manifest lists: NIfTI files and DICOM series with their masks, as samples of the protocol `slice`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from anomalib_patchgan.data.base import Assembly
+from anomalib_patchgan.data.brats_selection import StackReader
+from anomalib_patchgan.data.preparation import prepare_all
+from anomalib_patchgan.data.protocols import SliceProtocol, SubjectStack
+from anomalib_patchgan.data.volumes import Window, prepare_intensities, prepare_lesions
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import read_dicom_series, read_volume_header, write_volume
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from anomalib_patchgan.data.manifest_table import ManifestRow
+
+# More than this share of voxels that are not zero, and the volume has no background.
+_LARGEST_BODY = 0.95
+_SPACING_TOLERANCE = 0.01
+_LESION_LABELS = {0: "healthy", **dict.fromkeys((*range(1, 10), 255), "lesion")}
+
+
+@dataclass(frozen=True)
+class ManifestSliceProtocol(SliceProtocol):
+    """Normal and abnormal slices are of the same volumes, each of which has a lesion."""
+
+    @property
+    def normal_means(self) -> str:
+        """What a normal sample is, in a sentence."""
+        return (
+            f"An axial slice without lesion, at least {self.lesion_margin:g} mm from any slice with a lesion, of a "
+            "subject who has a lesion elsewhere in the same volume."
+        )
+
+
+@dataclass(frozen=True)
+class VolumeReader:
+    """Reads slices from prepared volumes; a subject may have several.
+
+    Attributes:
+        stacks: Reads the volumes, by the name of their line in the manifest.
+    """
+
+    stacks: StackReader
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever a source file changes."""
+        return self.stacks.fingerprint
+
+    def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Read a sample.
+
+        Args:
+            sample: Row with ``sample_id``, which begins with the name of the volume, ``slice_index`` and the place.
+
+        Returns:
+            Image in [0, 1], float32 ``[1, height, width]``, and lesion mask, bool ``[height, width]``.
+        """
+        volume, _, _ = sample["sample_id"].rpartition("_z")
+        return self.stacks.read({**sample, "subject_id": volume})
+
+
+@dataclass(frozen=True)
+class VolumePreparation:
+    """How volumes are prepared.
+
+    Attributes:
+        field_of_view: Side in mm of the square around the centre of the body that is cut from every slice.
+        cache_dir: Folder of all prepared data.
+    """
+
+    field_of_view: float
+    cache_dir: Path
+
+    def prepare(self, row: ManifestRow) -> SubjectStack:
+        """Read a volume and its mask, scale it by its own upper quartile, and keep both.
+
+        Args:
+            row: Line of the manifest; it has a mask.
+
+        Raises:
+            InputError: If a file cannot be read, the mask is empty or has another grid, or there is no background.
+        """
+        if row.mask is None:
+            raise InputError(f"{row.image}: found a volume without mask, expected one.")
+        image, mask = self._nifti(row.image), self._nifti(row.mask)
+        expected, found = read_volume_header(image), read_volume_header(mask)
+        if found.shape != expected.shape:
+            raise InputError(
+                f"{row.mask}: found the shape {found.shape}, expected {expected.shape} as in {row.image.name}."
+            )
+        if max(abs(a / b - 1) for a, b in zip(found.spacing, expected.spacing, strict=True)) > _SPACING_TOLERANCE:
+            raise InputError(
+                f"{row.mask}: found voxels of {_millimetres(found.spacing)} mm, expected "
+                f"{_millimetres(expected.spacing)} as in {row.image.name}."
+            )
+        intensities = prepare_intensities(image, self.cache_dir)
+        slices, rows, columns = intensities.shape
+        if sum(intensities.counts) > _LARGEST_BODY * slices * rows * columns:
+            raise InputError(
+                f"{row.image}: found hardly any voxel of zero, expected a background of zero, as is left when the "
+                "skull or the surroundings of the body are removed."
+            )
+        lesions = prepare_lesions(mask, self.cache_dir, _LESION_LABELS)
+        if not any(lesions.counts):
+            raise InputError(f"{row.mask}: found an empty mask, expected a lesion, as the volume is labelled abnormal.")
+        height = max(1, round(self.field_of_view / intensities.spacing[1]))
+        width = max(1, round(self.field_of_view / intensities.spacing[2]))
+        row_centre, column_centre = intensities.centre
+        window = Window(row_centre - height // 2, column_centre - width // 2, height, width)
+        return SubjectStack(row.name, (intensities,), lesions, window)
+
+    def _nifti(self, path: Path) -> Path:
+        """The path itself, or for a folder the DICOM series in it as a NIfTI file in the cache."""
+        if not path.is_dir():
+            return path
+        files = sorted(file for file in path.iterdir() if file.is_file())
+        status = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        digest = hashlib.sha256(json.dumps([str(path.resolve()), status]).encode()).hexdigest()
+        target = self.cache_dir / "series" / f"{digest[:32]}.nii"
+        if not target.is_file():
+            write_volume(target, read_dicom_series(path))
+        return target
+
+
+def assemble_volumes(
+    rows: Mapping[str, ManifestRow],
+    groups: Mapping[str, list[str]],
+    protocol: SliceProtocol,
+    preparation: VolumePreparation,
+    strict: bool,
+) -> Assembly:
+    """Prepare the volumes of a manifest and list their slices as samples.
+
+    Args:
+        rows: Lines of the manifest by name.
+        groups: Subjects of each group.
+        protocol: Which slices are samples.
+        preparation: How volumes are prepared.
+        strict: Whether one damaged file is an error; else one volume in a hundred may be damaged, and is listed.
+
+    Raises:
+        InputError: If too many volumes are damaged.
+    """
+    outcome = prepare_all(rows, preparation.prepare, "Preparing volumes")
+    outcome.check(strict)
+    stacks = outcome.prepared
+    group_of = {subject: group for group, subjects in groups.items() for subject in subjects}
+    excluded = Counter[str]({"volume that cannot be used": len(outcome.findings)})
+    tables = []
+    for name, stack in stacks.items():
+        eligible = protocol.samples_of(stack)
+        subject = rows[name].subject
+        tables.append(eligible.samples.assign(subject_id=subject, group=group_of[subject]))
+        excluded += eligible.excluded
+    samples = pd.concat(tables, ignore_index=True)
+    spare = samples.iloc[:0]
+    if not samples.empty:
+        in_test = samples["group"] == "test"
+        test = protocol.select_test(samples[in_test])
+        excluded += test.excluded
+        spare = test.spare
+        samples = pd.concat([samples[~in_test], test.samples], ignore_index=True)
+    usable = {rows[name].subject for name in stacks}
+    return Assembly(
+        {group: [subject for subject in subjects if subject in usable] for group, subjects in groups.items()},
+        samples,
+        excluded,
+        VolumeReader(StackReader(stacks)),
+        fingerprints=[
+            stack.intensities[0].fingerprint(rows[name].subject, rows[name].image) for name, stack in stacks.items()
+        ],
+        findings=outcome.findings,
+        spare=spare,
+    )
+
+
+def _millimetres(spacing: tuple[float, float, float]) -> str:
+    return " x ".join(f"{along:g}" for along in spacing)
