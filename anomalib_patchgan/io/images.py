@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # A mask written as JPEG or with soft edges is cut at half of the brightest value that eight bits hold.
 _MASK_THRESHOLD = 127
+# Pixels beyond which a photograph is not decoded at its full size, if it need not be; no camera of a clinic makes them.
+_LARGE_PHOTOGRAPH = 50_000_000
 
 
 def read_photograph(path: Path, shorter_side: int | None = None) -> NDArray[np.uint8]:
@@ -39,11 +41,14 @@ def read_photograph(path: Path, shorter_side: int | None = None) -> NDArray[np.u
     Raises:
         InputError: If the file cannot be read as an image.
     """
-    picture = _open(path, "RGB")
-    if shorter_side is not None:
+    if shorter_side is None:
+        return np.asarray(_open(path, "RGB"))
+    with reading_image(path), Image.open(path) as picture:
         rows, columns = size_with_shorter_side((picture.height, picture.width), shorter_side)
-        picture = picture.resize((columns, rows), Image.Resampling.BILINEAR)
-    return np.asarray(picture)
+        if picture.height * picture.width > _LARGE_PHOTOGRAPH:
+            # Only JPEG knows this; it decodes at a half, a quarter or an eighth, still at least twice what is wanted.
+            picture.draft("RGB", (2 * columns, 2 * rows))
+        return np.asarray(picture.convert("RGB").resize((columns, rows), Image.Resampling.BILINEAR))
 
 
 def read_photograph_size(path: Path) -> tuple[int, int]:

@@ -142,11 +142,7 @@ def _open(path: Path) -> tuple[Nifti1Image, NDArray[np.float64]]:
         raise InputError(f"{path}: found a volume with the axes {image.shape}, expected three axes.")
     if image.get_data_dtype().kind not in "iuf":
         raise InputError(f"{path}: found voxels of the type {image.get_data_dtype()}, expected real numbers.")
-    try:
-        orientation = nibabel.io_orientation(image.affine)
-    except np.linalg.LinAlgError:
-        orientation = np.full((3, 2), np.nan)
-    if np.isnan(orientation).any() or not np.isfinite(image.affine).all():
+    if not np.isfinite(image.affine).all() or np.isnan(orientation := nibabel.io_orientation(image.affine)).any():
         raise InputError(f"{path}: found a header without orientation or spacing, expected an affine matrix.")
     return image, orientation
 

@@ -118,7 +118,7 @@ def prepared(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("prepared")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def subject_writer():
     return write_subject
 

@@ -1,0 +1,131 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Prepared volumes, and volumes that cannot be prepared."""
+
+import nibabel
+import numpy as np
+import pytest
+
+from anomalib_patchgan.data import BraTS2019
+from anomalib_patchgan.data.volumes import (
+    Window,
+    decode_intensities,
+    encode_intensities,
+    prepare_intensities,
+    prepare_lesions,
+)
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import IntensityRange, read_volume, tissue_range
+
+_STEP = 1 / 65534
+
+
+def brain_volume(dtype=np.int16, seed=0):
+    voxels = np.zeros((20, 24, 18), dtype=dtype)
+    voxels[3:15, 4:20, 2:14] = np.random.default_rng(seed).integers(50, 900, (12, 16, 12))
+    return voxels
+
+
+def save(path, voxels, affine=None):
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def whole_slice(stack, index):
+    return stack.read(index, Window(0, 0, stack.shape[1], stack.shape[2]))
+
+
+@pytest.mark.parametrize("stored", ["<i2", ">i2", "u1", "<u2", "<i4", "<f4", ">f4", "<f8"])
+def test_a_volume_is_prepared_alike_from_any_type(tmp_path, stored):
+    voxels = brain_volume()
+    if stored == "u1":
+        voxels = voxels // 4
+    path = tmp_path / "flair.nii.gz"
+    header = nibabel.Nifti1Header(endianness=stored[0] if stored[0] in "<>" else "<")
+    header.set_data_dtype(np.dtype(stored))
+    nibabel.save(nibabel.Nifti1Image(voxels.astype(stored), np.eye(4), header), path)
+    stack = prepare_intensities(path, tmp_path / "cache")
+    brain = voxels[voxels != 0].astype(np.float64)
+    expected = np.clip(voxels / (2 * np.percentile(brain, 75)), 0, 1)
+    found = np.stack([decode_intensities(whole_slice(stack, index)) for index in range(18)])
+    np.testing.assert_allclose(found, expected.transpose(2, 1, 0)[:, ::-1, ::-1], atol=2 * _STEP)
+    assert stack.extent == (12, 16, 12)
+    assert stack.counts == (0, 0, *[12 * 16] * 12, 0, 0, 0, 0)
+
+
+def test_slope_and_intercept_of_the_header_are_applied(tmp_path):
+    voxels = brain_volume()
+    image = nibabel.Nifti1Image(voxels, np.eye(4))
+    image.header.set_slope_inter(0.5, 0)
+    nibabel.save(image, tmp_path / "half.nii.gz")
+    raw = nibabel.load(tmp_path / "half.nii.gz")
+    assert (raw.dataobj.slope, raw.dataobj.inter) == (0.5, 0)
+    np.testing.assert_array_equal(
+        read_volume(tmp_path / "half.nii.gz").data,
+        nibabel.as_closest_canonical(raw).get_fdata(dtype=np.float32).transpose(2, 1, 0)[:, ::-1, ::-1],
+    )
+
+
+def test_the_intensity_range_is_stored(tmp_path):
+    path = save(tmp_path / "flair.nii.gz", brain_volume())
+    prepare_intensities(path, tmp_path / "cache")
+    again = prepare_intensities(path, tmp_path / "cache")
+    voxels = read_volume(path).data
+    assert again.intensity_range == tissue_range(voxels[voxels != 0])
+
+
+def test_intensities_below_zero_do_not_become_background():
+    values = np.array([[[0, -400, -10, 500, 3000]]], dtype=np.int16)
+    codes = encode_intensities(values, IntensityRange(-100.0, 900.0))
+    assert codes[0, 0, 0] == 0
+    assert (codes[0, 0, 1:] > 0).all()
+    np.testing.assert_allclose(decode_intensities(codes)[0, 0, 1:], [0, 0.09, 0.6, 1], atol=2 * _STEP)
+
+
+def test_the_faintest_intensity_is_not_background():
+    values = np.array([[[0.0, 1e-7, 1.0]]], dtype=np.float32)
+    codes = encode_intensities(values, IntensityRange(0.0, 1.0))
+    assert codes[0, 0].tolist() == [0, 1, 65535]
+
+
+def test_a_mask_without_lesion_is_prepared(tmp_path):
+    stack = prepare_lesions(save(tmp_path / "seg.nii.gz", np.zeros((5, 6, 7), dtype=np.int16)), tmp_path / "cache")
+    assert stack.counts == (0,) * 7
+    assert not whole_slice(stack, 3).any()
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_a_volume_of_one_intensity_is_refused(tmp_path, value):
+    path = save(tmp_path / "flat.nii.gz", np.full((5, 6, 7), value, dtype=np.int16))
+    with pytest.raises(InputError, match=r"flat\.nii\.gz: found a volume that is empty or of one intensity only"):
+        prepare_intensities(path, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def damaged_tree(tmp_path_factory, subject_writer):
+    """A tree of 101 tiny subjects, of which one is damaged."""
+    root = tmp_path_factory.mktemp("hundred") / "tree"
+    for number in range(101):
+        name = f"BraTS19_X_{number:03d}_1"
+        grade = "LGG" if number % 3 == 2 else "HGG"
+        subject_writer(root, grade, name, number, (20, 24, 15), (8.0, 8.0, 8.0), ("flair",))
+    path = root / "HGG" / "BraTS19_X_007_1" / "BraTS19_X_007_1_flair.nii.gz"
+    path.write_bytes(path.read_bytes()[:-200])
+    return root
+
+
+def test_one_damaged_subject_of_a_hundred_is_listed_and_counted(damaged_tree, caplog):
+    data = BraTS2019(root=damaged_tree, cache_dir=damaged_tree.parent)
+    with caplog.at_level("WARNING"):
+        data.setup()
+    card = data.card()
+    assert list(card["left_out"]) == ["BraTS19_X_007_1"]
+    assert "BraTS19_X_007_1_flair.nii.gz: found a file that breaks off" in card["left_out"]["BraTS19_X_007_1"]
+    assert card["excluded"]["subject that cannot be used"] == 1
+    assert card["left_out"]["BraTS19_X_007_1"] in caplog.messages
+
+
+def test_strict_refuses_one_damaged_subject_of_a_hundred(damaged_tree):
+    with pytest.raises(InputError, match=r"007_1_flair\.nii\.gz: found .* 1 of 101 could not be used"):
+        BraTS2019(root=damaged_tree, cache_dir=damaged_tree.parent, strict=True).setup()
