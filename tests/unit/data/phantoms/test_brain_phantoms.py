@@ -216,9 +216,9 @@ def test_a_written_twin_is_the_rendered_one_and_has_no_lesion(twins, template):
 
 
 def test_the_reader_of_brats_sees_no_twin(twins):
-    from anomalib_patchgan.data.brats_layout import find_subjects
+    from anomalib_patchgan.data.brats_layout import LAYOUTS, find_subjects
 
-    assert len(find_subjects(twins, ["flair"])) == 3
+    assert len(find_subjects(twins, LAYOUTS[2019])) == 3
 
 
 def test_healthy_cohort_is_flat_and_without_lesions(tmp_path):
