@@ -18,6 +18,7 @@ from pathlib import Path
 
 from measuring import interleaved_seconds, publish, ratios
 
+from anomalib_patchgan.data.brats_layout import LESION_LABELS
 from anomalib_patchgan.data.phantoms import BrainPhantoms
 from anomalib_patchgan.data.preparation import available_cores, prepare_all
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
@@ -67,7 +68,7 @@ def main() -> None:
 def prepare_pair(pair: tuple[Path, Path], cache_dir: Path) -> None:
     """Prepare the FLAIR volume and the segmentation of a subject."""
     prepare_intensities(pair[0], cache_dir)
-    prepare_lesions(pair[1], cache_dir)
+    prepare_lesions(pair[1], cache_dir, LESION_LABELS)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anomalib_patchgan.data import BraTS2019
+from anomalib_patchgan.data.brats_layout import LESION_LABELS
 from anomalib_patchgan.data.volumes import (
     Window,
     decode_intensities,
@@ -90,7 +91,8 @@ def test_the_faintest_intensity_is_not_background():
 
 
 def test_a_mask_without_lesion_is_prepared(tmp_path):
-    stack = prepare_lesions(save(tmp_path / "seg.nii.gz", np.zeros((5, 6, 7), dtype=np.int16)), tmp_path / "cache")
+    path = save(tmp_path / "seg.nii.gz", np.zeros((5, 6, 7), dtype=np.int16))
+    stack = prepare_lesions(path, tmp_path / "cache", LESION_LABELS)
     assert stack.counts == (0,) * 7
     assert not whole_slice(stack, 3).any()
 
