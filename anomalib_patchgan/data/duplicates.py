@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_THUMBNAIL_SIDE = 32
+_THUMBNAIL_SIDE = 64
 # Wider structures than this many thumbnail pixels, such as the outline of a head or a vignette, say little of identity.
-_DETAIL = 4
+_DETAIL = 2
 # Heights, as shares of the extent, of the slices that stand for a volume.
 _SLICE_HEIGHTS = (0.35, 0.5, 0.65)
-SIMILARITY = 0.97
+SIMILARITY = 0.96
 """Correlation of two thumbnails from which on two images count as the same; docs/splits.md says what it rests on."""
 
 
@@ -55,7 +55,7 @@ def content_sha256(array: NDArray[Any]) -> str:
 
 
 def thumbnail(image: NDArray[Any]) -> NDArray[np.int8]:
-    """Details of an image at 32 x 32 pixels: what is left after a wide blur is taken away, to one scale.
+    """Details of an image at 64 x 64 pixels: what is left after a wide blur is taken away, to one scale.
 
     Gain, offset, size and compression hardly change it; mirroring and turning do.
 
@@ -63,7 +63,7 @@ def thumbnail(image: NDArray[Any]) -> NDArray[np.int8]:
         image: ``[rows, columns]``, or a volume ``[slices, rows, columns]``, of which three slices stand for all.
 
     Returns:
-        int8, 1,024 values, or 3,072 for a volume.
+        int8, 4,096 values, or 12,288 for a volume.
     """
     if image.ndim == 3:
         slices = [image[round(height * (len(image) - 1))] for height in _SLICE_HEIGHTS]

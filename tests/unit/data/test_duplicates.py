@@ -48,7 +48,7 @@ def grey(photograph):
 
 def compressed(photograph):
     stream = io.BytesIO()
-    photograph.save(stream, "JPEG", quality=50)
+    photograph.save(stream, "JPEG", quality=75)
     return Image.open(stream)
 
 
