@@ -436,5 +436,24 @@ def group_fractions(train: float, reference: float, calibration: float) -> dict[
     return {"train": train, "reference": reference, "calibration": calibration, "test": test}
 
 
+def training_fractions(train: float, reference: float) -> dict[str, float]:
+    """Shares of the three groups that a collection's own training part is dealt to; `calibration` has the rest.
+
+    Args:
+        train: Share of images, in (0, 1).
+        reference: Share of images, in (0, 1).
+
+    Raises:
+        InputError: If a share is not positive, or nothing is left for `calibration`.
+    """
+    calibration = 1 - train - reference
+    if min(train, reference) <= 0 or calibration <= 1e-9:
+        raise InputError(
+            f"train_fraction, reference_fraction: found {train:g}, {reference:g}, expected positive shares that leave "
+            "some images for the calibration."
+        )
+    return {"train": train, "reference": reference, "calibration": calibration}
+
+
 def _listed(excluded: Counter[str]) -> str:
     return ", ".join(f"{count} x {reason}" for reason, count in sorted(excluded.items()) if count) or "nothing left out"

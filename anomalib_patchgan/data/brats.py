@@ -34,7 +34,7 @@ from anomalib_patchgan.data.brats_selection import (
 )
 from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import PatchProtocol, SliceProtocol, SubjectProtocol, SubjectStack
-from anomalib_patchgan.data.volumes import PreparedStack, Window, prepare_intensities, prepare_lesions
+from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import VolumeHeader, read_volume_header
 
@@ -265,13 +265,7 @@ class BraTSDataModule(MedicalDataModule):
             _check_grid(path, read_volume_header(path), expected, first.name)
         intensities = tuple(prepare_intensities(path, self.cache_dir) for path in (first, *others))
         lesions = prepare_lesions(segmentation, self.cache_dir, LESION_LABELS) if segmentation else None
-        return SubjectStack(files.subject, intensities, lesions, self._window(intensities[0]))
-
-    def _window(self, brain: PreparedStack) -> Window:
-        height = max(1, round(self.field_of_view / brain.spacing[1]))
-        width = max(1, round(self.field_of_view / brain.spacing[2]))
-        row, column = brain.centre
-        return Window(row - height // 2, column - width // 2, height, width)
+        return SubjectStack(files.subject, intensities, lesions, intensities[0].central_window(self.field_of_view))
 
     def intensity_ranges(self) -> pd.DataFrame:
         """What every volume was scaled by, once :meth:`setup` has been called.

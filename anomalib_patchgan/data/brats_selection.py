@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from anomalib_patchgan.data.cache import entries_sha256
 from anomalib_patchgan.data.protocols import (
     NORMAL,
     AxialSliceProtocol,
@@ -38,13 +38,12 @@ class StackReader:
     @property
     def fingerprint(self) -> str:
         """Changes whenever a source file changes."""
-        folders = [
-            prepared.folder.name
+        return entries_sha256(
+            prepared.folder
             for _, stack in sorted(self.stacks.items())
             for prepared in (*stack.intensities, stack.lesions)
             if prepared is not None
-        ]
-        return hashlib.sha256(" ".join(folders).encode()).hexdigest()
+        )
 
     def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read a sample.

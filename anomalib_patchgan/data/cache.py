@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
 # Raised when what is written below changes its meaning, so that older entries are not read.
@@ -137,6 +139,17 @@ def write_entry(folder: Path, array: NDArray[Any], facts: dict[str, Any]) -> Non
 def read_facts(folder: Path) -> dict[str, Any]:
     """Read the facts of an entry."""
     return json.loads((folder / _FACTS_NAME).read_bytes())["facts"]
+
+
+def entries_sha256(folders: Iterable[Path | None], *settings: str) -> str:
+    """SHA-256 over entries; it changes whenever one of their sources does.
+
+    Args:
+        folders: Folders of the entries, in an order that stays; None counts for nothing.
+        settings: What else it should change with.
+    """
+    names = [folder.name for folder in folders if folder is not None]
+    return hashlib.sha256(" ".join([*settings, *names]).encode()).hexdigest()
 
 
 @functools.lru_cache(maxsize=_OPEN_ARRAYS)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torchvision.transforms.v2 import Transform
 
-from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, choose
+from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, choose, training_fractions
+from anomalib_patchgan.data.cache import entries_sha256
 from anomalib_patchgan.data.isic_layout import PhotographFiles, find_diagnosed, find_segmented
 from anomalib_patchgan.data.photographs import PreparedPhotograph, prepare_photograph
 from anomalib_patchgan.data.preparation import prepare_all
@@ -43,13 +43,11 @@ class PhotographReader:
     @property
     def fingerprint(self) -> str:
         """Changes whenever a source file changes."""
-        folders = [
-            folder.name
+        return entries_sha256(
+            folder
             for _, photograph in sorted(self.photographs.items())
             for folder in (photograph.photograph_folder, photograph.mask_folder)
-            if folder is not None
-        ]
-        return hashlib.sha256(" ".join(folders).encode()).hexdigest()
+        )
 
     def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         """Read a sample.
@@ -287,22 +285,3 @@ class ISIC2016(MedicalDataModule):
 
 def _stratum(files: PhotographFiles) -> str:
     return {None: "unlabelled", False: "benign", True: "malignant"}[files.malignant]
-
-
-def training_fractions(train: float, reference: float) -> dict[str, float]:
-    """Shares of the three groups that the organisers' training images are dealt to; `calibration` has the rest.
-
-    Args:
-        train: Share of images, in (0, 1).
-        reference: Share of images, in (0, 1).
-
-    Raises:
-        InputError: If a share is not positive, or nothing is left for `calibration`.
-    """
-    calibration = 1 - train - reference
-    if min(train, reference) <= 0 or calibration <= 1e-9:
-        raise InputError(
-            f"train_fraction, reference_fraction: found {train:g}, {reference:g}, expected positive shares that leave "
-            "some images for the calibration."
-        )
-    return {"train": train, "reference": reference, "calibration": calibration}

@@ -17,7 +17,7 @@ from anomalib_patchgan.data.base import Assembly
 from anomalib_patchgan.data.brats_selection import StackReader
 from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import SliceProtocol, SubjectStack
-from anomalib_patchgan.data.volumes import Window, prepare_intensities, prepare_lesions
+from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import read_dicom_series, read_volume_header, write_volume
 
@@ -121,11 +121,7 @@ class VolumePreparation:
         lesions = prepare_lesions(mask, self.cache_dir, _LESION_LABELS)
         if not any(lesions.counts):
             raise InputError(f"{row.mask}: found an empty mask, expected a lesion, as the volume is labelled abnormal.")
-        height = max(1, round(self.field_of_view / intensities.spacing[1]))
-        width = max(1, round(self.field_of_view / intensities.spacing[2]))
-        row_centre, column_centre = intensities.centre
-        window = Window(row_centre - height // 2, column_centre - width // 2, height, width)
-        return SubjectStack(row.name, (intensities,), lesions, window)
+        return SubjectStack(row.name, (intensities,), lesions, intensities.central_window(self.field_of_view))
 
     def _nifti(self, path: Path) -> Path:
         """The path itself, or for a folder the DICOM series in it as a NIfTI file in the cache."""

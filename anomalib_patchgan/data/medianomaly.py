@@ -10,8 +10,7 @@ from typing import Any
 
 from torchvision.transforms.v2 import Transform
 
-from anomalib_patchgan.data.base import Assembly, MedicalDataModule, choose
-from anomalib_patchgan.data.isic import training_fractions
+from anomalib_patchgan.data.base import Assembly, MedicalDataModule, choose, training_fractions
 from anomalib_patchgan.data.medianomaly_layout import LAYOUTS, find_set
 from anomalib_patchgan.data.protocols import DiagnosisProtocol
 from anomalib_patchgan.data.whole_images import ImagePreparation, LabelledImage, assemble_images

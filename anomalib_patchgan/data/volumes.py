@@ -89,6 +89,16 @@ class PreparedStack:
         """Row and column in the middle of the kept box."""
         return self.origin[1] + self.extent[1] // 2, self.origin[2] + self.extent[2] // 2
 
+    def central_window(self, side: float) -> Window:
+        """A square around the centre of the kept box, the same in every slice.
+
+        Args:
+            side: Its side in mm.
+        """
+        height, width = (max(1, round(side / spacing)) for spacing in self.spacing[1:])
+        row, column = self.centre
+        return Window(row - height // 2, column - width // 2, height, width)
+
     def read(self, slice_index: int, window: Window) -> NDArray[Any]:
         """Read a window of a slice; what lies outside the kept box is zero.
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from anomalib_patchgan.data.base import Assembly
-from anomalib_patchgan.data.cache import entry_folder, has_entry, open_array, read_facts, write_entry
+from anomalib_patchgan.data.cache import entries_sha256, entry_folder, has_entry, open_array, read_facts, write_entry
 from anomalib_patchgan.data.duplicates import Fingerprint, content_sha256, thumbnail
 from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL
@@ -99,13 +98,10 @@ class WholeImageReader:
     @property
     def fingerprint(self) -> str:
         """Changes whenever a source file changes."""
-        folders = [
-            folder.name
-            for _, image in sorted(self.images.items())
-            for folder in (image.image_folder, image.mask_folder)
-            if folder is not None
-        ]
-        return hashlib.sha256(" ".join([str(self.has_masks), *folders]).encode()).hexdigest()
+        folders = (
+            folder for _, image in sorted(self.images.items()) for folder in (image.image_folder, image.mask_folder)
+        )
+        return entries_sha256(folders, str(self.has_masks))
 
     def read(self, sample: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
         """Read a sample.
