@@ -23,6 +23,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan import __version__
+from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
 
 PROGRAM = "anomalib-patchgan"
@@ -312,6 +313,11 @@ COMMANDS = {
         summary="write synthetic data in the layout of a real collection",
         fill_parser=_fill_phantoms,
         run=_phantoms,
+    ),
+    "predict": Command(
+        summary="score files with an exported model",
+        fill_parser=deployment.fill_predict,
+        run=deployment.predict,
     ),
 }
 

@@ -95,9 +95,7 @@ class PreparedStack:
         Args:
             side: Its side in mm.
         """
-        height, width = (max(1, round(side / spacing)) for spacing in self.spacing[1:])
-        row, column = self.centre
-        return Window(row - height // 2, column - width // 2, height, width)
+        return window_around(self.centre, self.spacing, side)
 
     def read(self, slice_index: int, window: Window) -> NDArray[Any]:
         """Read a window of a slice; what lies outside the kept box is zero.
@@ -109,19 +107,109 @@ class PreparedStack:
         Returns:
             Codes or a mask, ``[window.height, window.width]``.
         """
-        box = open_array(self.folder)
-        result = np.zeros((window.height, window.width), dtype=box.dtype)
-        depth, height, width = box.shape
-        if not 0 <= slice_index - self.origin[0] < depth:
-            return result
-        top, left = window.top - self.origin[1], window.left - self.origin[2]
-        first_row, last_row = max(top, 0), min(top + window.height, height)
-        first_column, last_column = max(left, 0), min(left + window.width, width)
-        if first_row < last_row and first_column < last_column:
-            result[first_row - top : last_row - top, first_column - left : last_column - left] = box[
-                slice_index - self.origin[0], first_row:last_row, first_column:last_column
-            ]
+        return read_window(open_array(self.folder), self.origin, slice_index, window)
+
+
+def window_around(centre: tuple[int, int], spacing: tuple[float, float, float], side: float) -> Window:
+    """A square of pixels.
+
+    Args:
+        centre: Row and column of its middle.
+        spacing: Distance in mm between slices, rows and columns.
+        side: Its side in mm.
+    """
+    height, width = (max(1, round(side / along)) for along in spacing[1:])
+    return Window(centre[0] - height // 2, centre[1] - width // 2, height, width)
+
+
+def read_window(box: NDArray[Any], origin: tuple[int, int, int], slice_index: int, window: Window) -> NDArray[Any]:
+    """Read a window of a slice of which only a box is kept; what lies outside the box is zero.
+
+    Args:
+        box: What is kept, ``[slices, rows, columns]``.
+        origin: Slice, row and column of the whole stack at which it begins.
+        slice_index: Index in the whole stack.
+        window: Rectangle in pixels of the whole slice.
+
+    Returns:
+        ``[window.height, window.width]``, of the type of the box.
+    """
+    result = np.zeros((window.height, window.width), dtype=box.dtype)
+    depth, height, width = box.shape
+    if not 0 <= slice_index - origin[0] < depth:
         return result
+    top, left = window.top - origin[1], window.left - origin[2]
+    first_row, last_row = max(top, 0), min(top + window.height, height)
+    first_column, last_column = max(left, 0), min(left + window.width, width)
+    if first_row < last_row and first_column < last_column:
+        result[first_row - top : last_row - top, first_column - left : last_column - left] = box[
+            slice_index - origin[0], first_row:last_row, first_column:last_column
+        ]
+    return result
+
+
+@dataclass(frozen=True)
+class ScaledStack:
+    """A stack of axial slices in memory, scaled as a whole, of which only the box around its non-zero voxels is kept.
+
+    Attributes:
+        codes: The kept box as codes, uint16 ``[slices, rows, columns]``; see :func:`decode_intensities`.
+        box: Where it lies.
+        shape: Slices, rows and columns of the whole stack.
+        spacing: Distance in mm between neighbours along each axis.
+        intensity_range: Intensities that became 0 and 1.
+    """
+
+    codes: NDArray[np.uint16]
+    box: Box
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    intensity_range: IntensityRange
+
+    @property
+    def origin(self) -> tuple[int, int, int]:
+        """Slice, row and column of the whole stack at which the kept box begins."""
+        first, rows, columns = self.box.where
+        return first.start, rows.start, columns.start
+
+    def central_window(self, side: float) -> Window:
+        """The square that :meth:`PreparedStack.central_window` gives.
+
+        Args:
+            side: Its side in mm.
+        """
+        _, rows, columns = self.box.where
+        centre = rows.start + (rows.stop - rows.start) // 2, columns.start + (columns.stop - columns.start) // 2
+        return window_around(centre, self.spacing, side)
+
+    def read(self, slice_index: int, window: Window) -> NDArray[np.uint16]:
+        """Read a window of a slice as codes; what lies outside the kept box is zero.
+
+        Args:
+            slice_index: Index in the whole stack.
+            window: Rectangle in pixels of the whole slice.
+        """
+        return read_window(self.codes, self.origin, slice_index, window)
+
+
+def scale_stack(path: Path, volume: Volume) -> ScaledStack:
+    """Scale a volume whose background is zero by the upper quartile of what is not, as its training data were.
+
+    Args:
+        path: Where it came from, for the message.
+        volume: The volume.
+
+    Raises:
+        InputError: If it is empty or has one intensity only.
+    """
+    box = Box.around(volume.data)
+    kept = np.ascontiguousarray(volume.data[box.where])
+    intensity_range = tissue_range(kept[kept != 0])
+    if intensity_range is None:
+        raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected a brain image.")
+    slices, rows, columns = volume.data.shape
+    codes = encode_intensities(kept, intensity_range)
+    return ScaledStack(codes, box, (slices, rows, columns), volume.spacing, intensity_range)
 
 
 def decode_intensities(codes: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -149,18 +237,13 @@ def prepare_intensities(path: Path, cache_dir: Path) -> PreparedStack:
     folder = entry_folder(cache_dir, path, settings)
     if not has_entry(folder):
         volume = read_volume(path)
-        box = _Box.around(volume.data)
-        kept = np.ascontiguousarray(volume.data[box.where])
-        intensity_range = tissue_range(kept[kept != 0])
-        if intensity_range is None:
-            raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected a brain image.")
-        codes = encode_intensities(kept, intensity_range)
+        scaled = scale_stack(path, volume)
         identity = {
-            "intensity_range": [intensity_range.low, intensity_range.high],
-            "content": content_sha256(codes[::_HASHED_SLICES]),
-            "details": base64.b64encode(thumbnail(codes).tobytes()).decode(),
+            "intensity_range": [scaled.intensity_range.low, scaled.intensity_range.high],
+            "content": content_sha256(scaled.codes[::_HASHED_SLICES]),
+            "details": base64.b64encode(thumbnail(scaled.codes).tobytes()).decode(),
         }
-        write_entry(folder, codes, {**box.facts(volume), **identity})
+        write_entry(folder, scaled.codes, {**scaled.box.facts(volume), **identity})
     return _load(folder)
 
 
@@ -178,7 +261,7 @@ def prepare_lesions(path: Path, cache_dir: Path, labels: Mapping[int, str]) -> P
     folder = entry_folder(cache_dir, path, {"kind": "lesions", "labels": sorted(labels)})
     if not has_entry(folder):
         volume = read_volume(path)
-        box = _Box.around(volume.data)
+        box = Box.around(volume.data)
         kept = volume.data[box.where]
         strange = np.unique(kept[~np.isin(kept, list(labels))])
         if strange.size:
@@ -216,7 +299,7 @@ def encode_intensities(values: NDArray[Any], intensity_range: IntensityRange) ->
 
 
 @dataclass(frozen=True)
-class _Box:
+class Box:
     """The smallest box around the non-zero voxels of a volume.
 
     Attributes:
@@ -228,7 +311,8 @@ class _Box:
     counts: list[int]
 
     @classmethod
-    def around(cls, data: NDArray[Any]) -> _Box:
+    def around(cls, data: NDArray[Any]) -> Box:
+        """Find the box of a volume ``[slices, rows, columns]``."""
         occupied = data if data.dtype.kind != "f" else data != 0
         # In the order of memory, in which numpy reduces four times as fast; turned back below.
         upright = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in occupied.strides)
@@ -240,6 +324,7 @@ class _Box:
         return cls((first, rows, columns), counts)
 
     def facts(self, volume: Volume) -> dict[str, Any]:
+        """What of it and of its volume is kept beside the box; JSON-able."""
         return {
             "shape": volume.data.shape,
             "spacing": volume.spacing,
