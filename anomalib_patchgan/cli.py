@@ -314,6 +314,21 @@ COMMANDS = {
         fill_parser=_fill_phantoms,
         run=_phantoms,
     ),
+    "export": Command(
+        summary="export a trained model to OpenVINO",
+        fill_parser=deployment.fill_export,
+        run=deployment.export,
+    ),
+    "parity": Command(
+        summary="check that exported models decide as the trained one does",
+        fill_parser=deployment.fill_parity,
+        run=deployment.parity,
+    ),
+    "serve": Command(
+        summary="write a repository for OpenVINO Model Server",
+        fill_parser=deployment.fill_serve,
+        run=deployment.serve,
+    ),
     "predict": Command(
         summary="score files with an exported model",
         fill_parser=deployment.fill_predict,

@@ -46,6 +46,8 @@ class Outputs:
     map: NDArray[Any] | None
 
 
+# Images per call where there are many.
+BATCH = 16
 Predict = Callable[[NDArray[np.float32]], Outputs]
 # Opens a backend on a model, in a folder of its own, with so many threads.
 Open = Callable[[Exporter, Path, int], Predict]
@@ -192,6 +194,23 @@ def run_openvino(path: Path, threads: int) -> Predict:
     return predict
 
 
+def predict_all(predict: Predict, images: NDArray[np.float32]) -> Outputs:
+    """Run a backend on images, in batches of 16.
+
+    Args:
+        predict: The backend.
+        images: [N, 3, H, W] in [0, 1].
+    """
+    parts = [predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    maps = [part.map for part in parts if part.map is not None]
+    return Outputs(
+        np.concatenate([part.raw_score for part in parts]),
+        np.concatenate([part.score for part in parts]),
+        np.concatenate([part.label for part in parts]),
+        np.concatenate(maps) if maps else None,
+    )
+
+
 def exported_bytes(folder: Path) -> int | None:
     """Size of what an export wrote into a folder, or None where it wrote nothing."""
     files = folder.rglob("*")
@@ -222,5 +241,3 @@ BACKENDS: dict[str, Backend] = {
 }
 # The one that the others are compared with.
 REFERENCE = "pytorch_fp32"
-
-__all__ = ["BACKENDS", "REFERENCE", "Backend", "Outputs", "Predict", "UnsupportedError", "exported_bytes"]

@@ -9,9 +9,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
+
+from anomalib_patchgan.errors import InputError
 
 _FAILED_STATUS = 1
 
@@ -72,3 +76,109 @@ def predict(options: Namespace, typed: list[str]) -> int:
     )
     print(options.output / "scores.csv")
     return _FAILED_STATUS if summary.failures else 0
+
+
+def fill_export(parser: ArgumentParser) -> None:
+    """Add the arguments of ``export``."""
+    _fill_trained(parser)
+    parser.description = (
+        "Export a trained model to OpenVINO, for any batch size, with the raw score among its outputs and with what a "
+        "device needs to know in its metadata. Prints the .xml file of each precision."
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder; each precision gets one below it")
+    parser.add_argument(
+        "--precision", type=str, default="fp32", help="of fp32,fp16,bf16,int8; int8 needs --data for normal images"
+    )
+
+
+def export(options: Namespace, typed: list[str]) -> int:
+    """Run ``export``."""
+    from anomalib_patchgan.deploy.export import export_model
+
+    model, datamodule = _trained(options)
+    precisions = [name.strip() for name in options.precision.split(",")]
+    for path in export_model(model, options.output, precisions, datamodule).values():
+        print(path)
+    return 0
+
+
+def fill_parity(parser: ArgumentParser) -> None:
+    """Add the arguments of ``parity``."""
+    _fill_trained(parser)
+    parser.description = (
+        "Compare exported models with the trained one on the whole test set: scores, maps, labels and AUROC. The exit "
+        "status is 1 if one does not keep what its precision has to keep."
+    )
+    parser.add_argument("exports", type=Path, nargs="+", help=".xml files, or folders that hold them")
+    parser.add_argument("--threads", type=int, default=1, help="threads of inference")
+    parser.add_argument("--output", type=Path, help="Markdown file to write the table to as well")
+
+
+def parity(options: Namespace, typed: list[str]) -> int:
+    """Run ``parity``."""
+    from anomalib_patchgan.deploy.parity import FAILED, ParityBench, parity_table
+
+    paths = [
+        path for given in options.exports for path in (sorted(given.rglob("*.xml")) if given.is_dir() else [given])
+    ]
+    if not paths:
+        raise InputError(f"{options.exports[0]}: found no .xml file, expected an exported model.")
+    model, datamodule = _trained(options)
+    if datamodule is None:
+        raise InputError("data: found none, expected the data that the model was trained on, for their test set.")
+    bench = ParityBench(model, datamodule, options.threads)
+    rows = [bench.compare_export(path) for path in paths]
+    text = parity_table(rows)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return _FAILED_STATUS if any(row.status == FAILED for row in rows) else 0
+
+
+def fill_serve(parser: ArgumentParser) -> None:
+    """Add the arguments of ``serve``."""
+    parser.description = (
+        "Add an exported model to a repository of OpenVINO Model Server: a versioned folder, config.json and a client. "
+        "Prints the folder of the version."
+    )
+    parser.add_argument("model", type=Path, help="the .xml file that `anomalib-patchgan export` wrote")
+    parser.add_argument("--repository", type=Path, required=True, help="folder of the repository")
+    parser.add_argument("--name", type=str, required=True, help="what clients call the model")
+    parser.add_argument("--hint", type=str, default="throughput", help="throughput or latency")
+    parser.add_argument("--mounted", type=str, default="/models", help="where the server finds the repository")
+
+
+def serve(options: Namespace, typed: list[str]) -> int:
+    """Run ``serve``."""
+    from anomalib_patchgan.deploy.serving import write_model_repository
+
+    print(write_model_repository(options.model, options.repository, options.name, options.hint, options.mounted))
+    return 0
+
+
+def _fill_trained(parser: ArgumentParser) -> None:
+    """Add what names a trained model and its data."""
+    with warnings.catch_warnings():
+        # Importing anomalib warns of its own deprecated parts.
+        warnings.simplefilter("ignore")
+        from anomalib.data import AnomalibDataModule
+
+    parser.add_argument("--ckpt_path", type=Path, required=True, help="checkpoint, as weights/lightning/model.ckpt")
+    parser.add_argument("--model", type=str, default="anomalib_patchgan.PatchGan", help="dotted path of its class")
+    parser.add_subclass_arguments(AnomalibDataModule, "data", required=False, help="the data that it was trained on")
+
+
+def _trained(options: Namespace) -> tuple[Any, Any]:
+    """The trained model and its data, set up, or None where none are named."""
+    from anomalib_patchgan.deploy.checkpoint import load_trained
+
+    model = load_trained(options.model, options.ckpt_path)
+    if options.data is None:
+        return model, None
+    parser = ArgumentParser(exit_on_error=False)
+    _fill_trained(parser)
+    chosen = {key: options[key] for key in ("ckpt_path", "model", "data")}
+    datamodule = parser.instantiate_classes(Namespace(**chosen)).data
+    datamodule.setup()
+    return model, datamodule

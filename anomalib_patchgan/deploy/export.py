@@ -115,10 +115,11 @@ class Exporter:
         if precision not in PRECISIONS:
             raise InputError(f"precision: found {precision!r}, expected one of {', '.join(PRECISIONS)}.")
         way = PRECISIONS[precision]
-        model = quantise(self.converted, self.graph.network, self.normal_images()) if way.quantises else self.converted
+        normals = self.normal_images() if way.quantises else None
+        model = self.converted if normals is None else quantise(self.converted, self.graph.network, normals)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / MODEL_NAME
-        identity = self._identity(precision, way.inference, quantised_operations(model))
+        identity = self.identity(precision, quantised_operations(model))
         identity.write_to(model)
         openvino.save_model(model, path, compress_to_fp16=way.halves_weights)
         # The hash of the weights goes into the other file, so that files of two exports are not taken for one model.
@@ -147,14 +148,22 @@ class Exporter:
             raise InputError("data: found none, expected those that the model was trained on, for their normal images.")
         return stack_images(self._datamodule.val_data, self.input_size, normal_only=True)
 
-    def _identity(self, precision: str, inference: str, quantised: list[str]) -> ModelIdentity:
+    def identity(self, precision: str, quantised: list[str]) -> ModelIdentity:
+        """What an export of the model is, without the hash of its weights.
+
+        Args:
+            precision: A name in ``PRECISIONS``.
+            quantised: Names of the layers in eight bits.
+        """
         post_processor = self.graph.post_processor
         model_class = type(self._model)
         return ModelIdentity(
             model_class=f"{model_class.__module__}.{model_class.__qualname__}",
-            arguments={name: value for name, value in self._model.hparams.items() if _is_plain(value)},
+            arguments=json.loads(
+                json.dumps({key: value for key, value in self._model.hparams.items() if _is_plain(value)})
+            ),
             precision=precision,
-            inference_precision=inference,
+            inference_precision=PRECISIONS[precision].inference,
             image_threshold=float(post_processor.normalized_image_threshold),
             pixel_threshold=_or_undecided(float(post_processor.normalized_pixel_threshold)),
             raw_image_threshold=float(post_processor.image_threshold),
@@ -290,6 +299,11 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, str | int | float | bool)
+
+
+def _listed(value: Any) -> Any:
+    """A value as JSON gives it back."""
+    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _or_undecided(threshold: float) -> float:

@@ -15,22 +15,23 @@ from numpy.typing import NDArray
 
 from anomalib_patchgan.deploy.backends import (
     BACKENDS,
+    BATCH,
     REFERENCE,
     Outputs,
     Predict,
     UnsupportedError,
     exported_bytes,
+    predict_all,
 )
 from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
+from anomalib_patchgan.deploy.parity import count_flips
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation.image import auroc
 
 # Single images per backend that are timed, after the warm-up, in rounds that take turns between the backends.
 CALLS, WARM_UP, ROUNDS = 200, 20, 5
-# Images per call where throughput is measured, and calls of it per round.
-BATCH, BATCH_CALLS = 16, 3
-# A calibrated score this close to the threshold of 0.5 is a tie: rounding may flip its label either way.
-TIE = 1e-6
+# Calls of a batch per round, where throughput is measured.
+BATCH_CALLS = 3
 
 
 def deployment_rows(
@@ -98,18 +99,6 @@ def deployment_rows(
     return rows
 
 
-def predict_all(predict: Predict, images: NDArray[np.float32]) -> Outputs:
-    """Run a backend on images [N, 3, H, W], in batches."""
-    parts = [predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-    maps = [part.map for part in parts if part.map is not None]
-    return Outputs(
-        np.concatenate([part.raw_score for part in parts]),
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.label for part in parts]),
-        np.concatenate(maps) if maps else None,
-    )
-
-
 def _parity(reference: Outputs, other: Outputs, labels: NDArray[np.int64]) -> dict[str, Any]:
     """Differences of calibrated scores, maps, AUROC and labels; ties at the threshold are counted apart."""
     difference = np.abs(reference.score.astype(np.float64) - other.score)
@@ -125,13 +114,6 @@ def _parity(reference: Outputs, other: Outputs, labels: NDArray[np.int64]) -> di
         "label_flips": flips,
         "label_ties": ties,
     }
-
-
-def count_flips(reference: Outputs, other: Outputs) -> tuple[int, int]:
-    """Count labels that differ, without ties at the threshold of 0.5, and those ties."""
-    flipped = reference.label.astype(bool) != other.label.astype(bool)
-    tied = np.abs(reference.score - 0.5) <= TIE
-    return int((flipped & ~tied).sum()), int(tied.sum())
 
 
 def _time_side_by_side(opened: dict[str, Predict], images: NDArray[np.float32]) -> dict[str, dict[str, float]]:

@@ -88,12 +88,12 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
 
     def agreement(compiled: Any, chosen: Iterable[Any]) -> tuple[float, None]:
         batch, expected = zip(*chosen, strict=True)
-        return -float(np.abs(raw_scores(compiled, np.stack(batch)) - np.array(expected)).mean()) / spread, None
+        return 1 - float(np.abs(raw_scores(compiled, np.stack(batch)) - np.array(expected)).mean()) / spread, None
 
     with quiet():
         quantised = nncf.quantize(model, calibration, ignored_scope=scope, subset_size=len(items))
         compiled = openvino.Core().compile_model(quantised, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        if -agreement(compiled, items)[0] > TOLERATED_DIFFERENCE:
+        if 1 - agreement(compiled, items)[0] > TOLERATED_DIFFERENCE:
             quantised = nncf.quantize_with_accuracy_control(
                 model,
                 calibration,
