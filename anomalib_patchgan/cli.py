@@ -324,6 +324,11 @@ COMMANDS = {
         fill_parser=deployment.fill_parity,
         run=deployment.parity,
     ),
+    "latency": Command(
+        summary="measure the speed of a trained model in every way to run it",
+        fill_parser=deployment.fill_latency,
+        run=deployment.latency,
+    ),
     "serve": Command(
         summary="write a repository for OpenVINO Model Server",
         fill_parser=deployment.fill_serve,

@@ -17,38 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from anomalib_patchgan.deploy.device import compile_for, computes_bfloat16
+from anomalib_patchgan.deploy.device import computes_bfloat16
 from anomalib_patchgan.deploy.export import Exporter
 from anomalib_patchgan.deploy.graph import quiet
-from anomalib_patchgan.deploy.identity import LABEL, MAP, RAW_SCORE, SCORE, read_model
-from anomalib_patchgan.deploy.quantisation import eight_bit_executions
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.deploy.runtimes import Outputs, Predict, UnsupportedError, run_onnx, run_openvino
 
-
-class UnsupportedError(InputError):
-    """This machine cannot run a backend, or lacks a package for it; the model is not to blame."""
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a backend says of N images.
-
-    Attributes:
-        raw_score: Raw scores [N].
-        score: Calibrated scores [N].
-        label: Labels [N].
-        map: Calibrated maps [N, 1, H, W], or None.
-    """
-
-    raw_score: NDArray[Any]
-    score: NDArray[Any]
-    label: NDArray[Any]
-    map: NDArray[Any] | None
-
-
-# Images per call where there are many.
-BATCH = 16
-Predict = Callable[[NDArray[np.float32]], Outputs]
 # Opens a backend on a model, in a folder of its own, with so many threads.
 Open = Callable[[Exporter, Path, int], Predict]
 
@@ -81,7 +54,7 @@ def open_pytorch(exporter: Exporter, folder: Path, threads: int) -> Predict:
         The backend.
     """
     del folder
-    predict = partial(_run_torch, exporter.graph)
+    predict = partial(run_torch, exporter.graph)
     image = np.zeros((1, 3, *exporter.input_size), dtype=np.float32)
 
     def seconds(count: int) -> float:
@@ -105,7 +78,7 @@ def open_compiled(exporter: Exporter, folder: Path, threads: int) -> Predict:
     """
     del folder
     torch.set_num_threads(threads)
-    predict = partial(_run_torch, torch.compile(exporter.graph))
+    predict = partial(run_torch, torch.compile(exporter.graph))
     try:
         with quiet():
             predict(np.zeros((1, 3, *exporter.input_size), dtype=np.float32))
@@ -130,28 +103,6 @@ def open_onnxruntime(exporter: Exporter, folder: Path, threads: int) -> Predict:
     return run_onnx(exporter.write_onnx(folder), threads)
 
 
-def run_onnx(path: Path, threads: int) -> Predict:
-    """Run an ONNX file by ONNX Runtime on the CPU.
-
-    Args:
-        path: The file.
-        threads: Threads of one inference.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    source = session.get_inputs()[0].name
-
-    def predict(images: NDArray[np.float32]) -> Outputs:
-        found = dict(zip(names, session.run(names, {source: images}), strict=True))
-        return Outputs(found[RAW_SCORE], found[SCORE], found[LABEL], found.get(MAP))
-
-    return predict
-
-
 def open_openvino(precision: str, exporter: Exporter, folder: Path, threads: int) -> Predict:
     """Export to OpenVINO in a precision, compile, and run on the CPU.
 
@@ -169,56 +120,13 @@ def open_openvino(precision: str, exporter: Exporter, folder: Path, threads: int
     return run_openvino(exporter.write(folder, precision), threads)
 
 
-def run_openvino(path: Path, threads: int) -> Predict:
-    """Run an exported model on the CPU, one request at a time.
+def run_torch(graph: Callable[[torch.Tensor], Any], images: NDArray[np.float32]) -> Outputs:
+    """Run a graph by PyTorch.
 
     Args:
-        path: The ``.xml`` file.
-        threads: Threads of one inference.
-
-    Raises:
-        InputError: If the model is quantised but the CPU runs none of its layers in eight bits.
-    """
-    model, identity = read_model(path)
-    compiled = compile_for(model, identity.inference_precision, "CPU", "latency", threads)
-    if identity.quantised and not eight_bit_executions(compiled):
-        raise UnsupportedError("CPU: found no layer run in eight bits, expected some of a quantised model.")
-    request = compiled.create_infer_request()
-    has_map = any(MAP in output.get_names() for output in compiled.outputs)
-
-    def predict(images: NDArray[np.float32]) -> Outputs:
-        request.infer({0: images})
-        raw, score, label = (request.get_tensor(name).data.copy() for name in (RAW_SCORE, SCORE, LABEL))
-        return Outputs(raw, score, label, request.get_tensor(MAP).data.copy() if has_map else None)
-
-    return predict
-
-
-def predict_all(predict: Predict, images: NDArray[np.float32]) -> Outputs:
-    """Run a backend on images, in batches of 16.
-
-    Args:
-        predict: The backend.
+        graph: A :class:`~anomalib_patchgan.deploy.graph.DeployedGraph`, or its compiled form.
         images: [N, 3, H, W] in [0, 1].
     """
-    parts = [predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-    maps = [part.map for part in parts if part.map is not None]
-    return Outputs(
-        np.concatenate([part.raw_score for part in parts]),
-        np.concatenate([part.score for part in parts]),
-        np.concatenate([part.label for part in parts]),
-        np.concatenate(maps) if maps else None,
-    )
-
-
-def exported_bytes(folder: Path) -> int | None:
-    """Size of what an export wrote into a folder, or None where it wrote nothing."""
-    files = folder.rglob("*")
-    sizes = [file.stat().st_size for file in files if file.suffix in {".xml", ".bin", ".onnx", ".data"}]
-    return sum(sizes) if sizes else None
-
-
-def _run_torch(graph: Callable[[torch.Tensor], Any], images: NDArray[np.float32]) -> Outputs:
     with torch.inference_mode():
         raw, score, label, *rest = (output.numpy() for output in graph(torch.from_numpy(images)))
     return Outputs(raw, score, label, rest[0] if rest else None)

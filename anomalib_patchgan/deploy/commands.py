@@ -182,3 +182,49 @@ def _trained(options: Namespace) -> tuple[Any, Any]:
     datamodule = parser.instantiate_classes(Namespace(**chosen)).data
     datamodule.setup()
     return model, datamodule
+
+
+def fill_latency(parser: ArgumentParser) -> None:
+    """Add the arguments of ``latency``."""
+    _fill_trained(parser)
+    parser.description = (
+        "Measure the speed of a trained model in every way to run it: PyTorch, ONNX Runtime, OpenVINO in each "
+        "precision, the predictor from files to results, anomalib's inferencer. One process each, in turn, by rounds."
+    )
+    parser.add_argument("--workspace", type=Path, required=True, help="folder for the exports and what is timed")
+    parser.add_argument("--ways", type=str, default="", help="names of some ways, by commas; else all")
+    parser.add_argument("--threads", type=int, default=2, help="threads of inference")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each way at least, over all rounds")
+    parser.add_argument("--output", type=Path, help="Markdown file of the table; all numbers go beside it")
+
+
+def latency(options: Namespace, typed: list[str]) -> int:
+    """Run ``latency``."""
+    import json
+
+    from anomalib_patchgan.deploy.latency import latency_record, latency_table, measure_latency, write_workspace
+    from anomalib_patchgan.deploy.latency_child import CONTENDERS
+
+    model, datamodule = _trained(options)
+    if datamodule is None:
+        raise InputError("data: found none, expected the data that the model was trained on, for their test images.")
+    options.workspace.mkdir(parents=True, exist_ok=True)
+    write_workspace(model, datamodule, options.workspace)
+    names = [name.strip() for name in options.ways.split(",") if name.strip()] or list(CONTENDERS)
+    rows = measure_latency(
+        options.workspace,
+        options.threads,
+        names,
+        options.rounds,
+        options.seconds,
+        lambda text: print(text, file=sys.stderr),
+    )
+    text = latency_table(rows)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text + "\n", encoding="utf-8")
+        record = json.dumps(latency_record(rows), indent=1)
+        options.output.with_suffix(".json").write_text(record + "\n", encoding="utf-8")
+    print(text)
+    return 0

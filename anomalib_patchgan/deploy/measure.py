@@ -13,18 +13,10 @@ from anomalib.data import AnomalibDataModule
 from anomalib.models import AnomalibModule
 from numpy.typing import NDArray
 
-from anomalib_patchgan.deploy.backends import (
-    BACKENDS,
-    BATCH,
-    REFERENCE,
-    Outputs,
-    Predict,
-    UnsupportedError,
-    exported_bytes,
-    predict_all,
-)
+from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE
 from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
 from anomalib_patchgan.deploy.parity import count_flips
+from anomalib_patchgan.deploy.runtimes import BATCH, Outputs, Predict, UnsupportedError, exported_bytes, predict_all
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation.image import auroc
 

@@ -15,17 +15,11 @@ from anomalib.data import AnomalibDataModule
 from anomalib.models import AnomalibModule
 from numpy.typing import NDArray
 
-from anomalib_patchgan.deploy.backends import (
-    BACKENDS,
-    REFERENCE,
-    Outputs,
-    UnsupportedError,
-    predict_all,
-    run_openvino,
-)
+from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE
 from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
 from anomalib_patchgan.deploy.identity import ModelIdentity, read_model
 from anomalib_patchgan.deploy.quantisation import interquartile_range
+from anomalib_patchgan.deploy.runtimes import Outputs, UnsupportedError, predict_all, run_openvino
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation.bootstrap import auroc_draws, draw_subjects, paired_difference
 from anomalib_patchgan.evaluation.image import auroc

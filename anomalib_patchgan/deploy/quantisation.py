@@ -26,8 +26,6 @@ from anomalib_patchgan.errors import InputError
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
 _LAYERS = (*_CONVOLUTIONS, "MatMul")
 _QUANTISER = "FakeQuantize"
-# What the CPU calls them in its own graph.
-_EXECUTED_LAYERS = ("Convolution", "Deconvolution", "FullyConnected", "MatMul")
 # Images that the ranges of activations are read from; more change little.
 _CALIBRATION_IMAGES = 300
 # Mean difference of the raw scores of normal images, as a share of their interquartile range, from which on layers are
@@ -123,20 +121,6 @@ def quantised_operations(model: openvino.Model) -> list[str]:
         for operation in model.get_ordered_ops()
         if operation.get_type_name() in _LAYERS and operation.input_value(0).get_node().get_type_name() == _QUANTISER
     ]
-
-
-def eight_bit_executions(compiled: openvino.CompiledModel) -> int:
-    """Number of layers that a device really runs in eight bits, by what it says of its own graph.
-
-    Args:
-        compiled: A compiled model.
-    """
-    count = 0
-    for operation in compiled.get_runtime_model().get_ops():
-        facts = operation.get_rt_info()
-        kind, primitive = (str(facts[key].value) if key in facts else "" for key in ("layerType", "primitiveType"))
-        count += kind in _EXECUTED_LAYERS and primitive.lower().endswith("i8")
-    return count
 
 
 def raw_scores(run: Callable[[Any], Any], images: NDArray[np.float32]) -> NDArray[np.float64]:

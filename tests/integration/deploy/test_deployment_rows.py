@@ -6,7 +6,8 @@
 import pytest
 
 from anomalib_patchgan.deploy import deployment_rows
-from anomalib_patchgan.deploy.backends import Backend, UnsupportedError
+from anomalib_patchgan.deploy.backends import Backend
+from anomalib_patchgan.deploy.runtimes import UnsupportedError
 from anomalib_patchgan.errors import InputError
 
 

@@ -15,7 +15,7 @@ from anomalib.models import Dfkde, Dfm, Fre
 from small_model import NormalImages, make_model
 
 from anomalib_patchgan import PatchGan
-from anomalib_patchgan.deploy import backends, parity
+from anomalib_patchgan.deploy import parity, runtimes
 from anomalib_patchgan.deploy.export import Exporter, export_model
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert
 from anomalib_patchgan.deploy.identity import read_model
@@ -132,8 +132,8 @@ def test_the_gate_says_what_is_broken(precision, changes, reason):
 
 def test_a_label_that_flips_at_a_tie_is_counted_apart():
     score = np.array([0.5, 0.5 + 5e-7, 0.7, 0.2])
-    reference = backends.Outputs(score, score, np.array([False, True, True, False]), None)
-    other = backends.Outputs(score, score, np.array([True, False, False, False]), None)
+    reference = runtimes.Outputs(score, score, np.array([False, True, True, False]), None)
+    other = runtimes.Outputs(score, score, np.array([True, False, False, False]), None)
     assert parity.count_flips(reference, other) == (1, 2)
 
 
