@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import base64
+import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ import numpy as np
 from anomalib_patchgan.data.cache import entry_folder, has_entry, open_array, read_facts, write_entry
 from anomalib_patchgan.data.duplicates import Fingerprint, content_sha256, thumbnail
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import IntensityRange, read_volume, tissue_range
+from anomalib_patchgan.io import IntensityRange, ReadBuffer, read_volume, tissue_range
 from anomalib_patchgan.io.intensity import TISSUE_LEVEL
 
 if TYPE_CHECKING:
@@ -25,10 +27,18 @@ if TYPE_CHECKING:
 
     from anomalib_patchgan.io import Volume
 
-# Code 0 is background, so the brain needs no mask of its own; codes 1 to 65535 are intensities 0 to 1.
-_CODE_SPAN = 65534
+# Integers of 16 bits or fewer are kept as they are. Other numbers become codes: 0 is background, so the brain needs no
+# mask of its own, and 1 to 65535 are intensities 0 to 1.
+_KEPT_AS_THEY_ARE = ("int8", "uint8", "int16", "uint16")
+_CODES = IntensityRange(1.0, 65535.0)
 # Of the slices of a volume this share, one of so many, goes into its hash: no two scans agree in those only.
-_HASHED_SLICES = 4
+_HASHED_SLICES = 8
+# What is done to a few slices at a time stays in the processor's cache and needs little further memory.
+_SLICES_AT_A_TIME = 4
+# Fields that say where the kept box lies.
+_PLACE = ("shape", "spacing", "origin", "extent", "counts")
+
+_of_thread = threading.local()
 
 
 @dataclass(frozen=True)
@@ -48,41 +58,32 @@ class Window:
     width: int
 
 
-@dataclass(frozen=True)
-class PreparedStack:
-    """A stack of axial slices on disk, of which only the smallest box around its non-zero voxels is kept.
+@dataclass(frozen=True, kw_only=True)
+class AxialStack(ABC):
+    """A stack of axial slices, of which only the smallest box around its non-zero voxels is kept.
 
     Attributes:
-        folder: Its cache entry.
         shape: Slices, rows and columns of the whole stack.
         spacing: Distance in mm between neighbours along each axis.
         origin: Slice, row and column of the whole stack at which the kept box begins.
         extent: Slices, rows and columns of the kept box.
         counts: Non-zero pixels of every slice of the whole stack.
-        content: SHA-256 of every fourth slice of the kept box; empty for a mask.
-        details: Bytes of the thumbnail of the kept box, see :func:`~anomalib_patchgan.data.duplicates.thumbnail`; empty
-            for a mask.
-        intensity_range: Intensities of the file that became 0 and 1; None for a mask.
+        intensity_range: Intensities of the file that become 0 and 1; None for a mask.
+        stored_range: What is stored for these two; None for a mask.
     """
 
-    folder: Path
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     origin: tuple[int, int, int]
     extent: tuple[int, int, int]
     counts: tuple[int, ...]
-    content: str
-    details: bytes
     intensity_range: IntensityRange | None = None
+    stored_range: IntensityRange | None = None
 
-    def fingerprint(self, subject: str, source: Path) -> Fingerprint:
-        """What the volume is recognised by.
-
-        Args:
-            subject: Whose it is.
-            source: Its file.
-        """
-        return Fingerprint(subject, source, self.content, np.frombuffer(self.details, dtype=np.int8))
+    @property
+    @abstractmethod
+    def stored(self) -> NDArray[Any]:
+        """The kept box, 0 for background, ``[slices, rows, columns]``; bool for a mask."""
 
     @property
     def centre(self) -> tuple[int, int]:
@@ -95,7 +96,9 @@ class PreparedStack:
         Args:
             side: Its side in mm.
         """
-        return window_around(self.centre, self.spacing, side)
+        height, width = (max(1, round(side / spacing)) for spacing in self.spacing[1:])
+        row, column = self.centre
+        return Window(row - height // 2, column - width // 2, height, width)
 
     def read(self, slice_index: int, window: Window) -> NDArray[Any]:
         """Read a window of a slice; what lies outside the kept box is zero.
@@ -105,145 +108,142 @@ class PreparedStack:
             window: Rectangle in pixels of the whole slice.
 
         Returns:
-            Codes or a mask, ``[window.height, window.width]``.
+            What is stored, 0 for background, ``[window.height, window.width]``; bool for a mask.
         """
-        return read_window(open_array(self.folder), self.origin, slice_index, window)
-
-
-def window_around(centre: tuple[int, int], spacing: tuple[float, float, float], side: float) -> Window:
-    """A square of pixels.
-
-    Args:
-        centre: Row and column of its middle.
-        spacing: Distance in mm between slices, rows and columns.
-        side: Its side in mm.
-    """
-    height, width = (max(1, round(side / along)) for along in spacing[1:])
-    return Window(centre[0] - height // 2, centre[1] - width // 2, height, width)
-
-
-def read_window(box: NDArray[Any], origin: tuple[int, int, int], slice_index: int, window: Window) -> NDArray[Any]:
-    """Read a window of a slice of which only a box is kept; what lies outside the box is zero.
-
-    Args:
-        box: What is kept, ``[slices, rows, columns]``.
-        origin: Slice, row and column of the whole stack at which it begins.
-        slice_index: Index in the whole stack.
-        window: Rectangle in pixels of the whole slice.
-
-    Returns:
-        ``[window.height, window.width]``, of the type of the box.
-    """
-    result = np.zeros((window.height, window.width), dtype=box.dtype)
-    depth, height, width = box.shape
-    if not 0 <= slice_index - origin[0] < depth:
+        box = self.stored
+        result = np.zeros((window.height, window.width), dtype=box.dtype)
+        depth, height, width = box.shape
+        if not 0 <= slice_index - self.origin[0] < depth:
+            return result
+        top, left = window.top - self.origin[1], window.left - self.origin[2]
+        first_row, last_row = max(top, 0), min(top + window.height, height)
+        first_column, last_column = max(left, 0), min(left + window.width, width)
+        if first_row < last_row and first_column < last_column:
+            result[first_row - top : last_row - top, first_column - left : last_column - left] = box[
+                slice_index - self.origin[0], first_row:last_row, first_column:last_column
+            ]
         return result
-    top, left = window.top - origin[1], window.left - origin[2]
-    first_row, last_row = max(top, 0), min(top + window.height, height)
-    first_column, last_column = max(left, 0), min(left + window.width, width)
-    if first_row < last_row and first_column < last_column:
-        result[first_row - top : last_row - top, first_column - left : last_column - left] = box[
-            slice_index - origin[0], first_row:last_row, first_column:last_column
-        ]
-    return result
 
-
-@dataclass(frozen=True)
-class ScaledStack:
-    """A stack of axial slices in memory, scaled as a whole, of which only the box around its non-zero voxels is kept.
-
-    Attributes:
-        codes: The kept box as codes, uint16 ``[slices, rows, columns]``; see :func:`decode_intensities`.
-        box: Where it lies.
-        shape: Slices, rows and columns of the whole stack.
-        spacing: Distance in mm between neighbours along each axis.
-        intensity_range: Intensities that became 0 and 1.
-    """
-
-    codes: NDArray[np.uint16]
-    box: Box
-    shape: tuple[int, int, int]
-    spacing: tuple[float, float, float]
-    intensity_range: IntensityRange
-
-    @property
-    def origin(self) -> tuple[int, int, int]:
-        """Slice, row and column of the whole stack at which the kept box begins."""
-        first, rows, columns = self.box.where
-        return first.start, rows.start, columns.start
-
-    def central_window(self, side: float) -> Window:
-        """The square that :meth:`PreparedStack.central_window` gives.
-
-        Args:
-            side: Its side in mm.
-        """
-        _, rows, columns = self.box.where
-        centre = rows.start + (rows.stop - rows.start) // 2, columns.start + (columns.stop - columns.start) // 2
-        return window_around(centre, self.spacing, side)
-
-    def read(self, slice_index: int, window: Window) -> NDArray[np.uint16]:
-        """Read a window of a slice as codes; what lies outside the kept box is zero.
+    def read_intensities(self, slice_index: int, window: Window) -> NDArray[np.float32]:
+        """Read a window of a slice as intensities.
 
         Args:
             slice_index: Index in the whole stack.
             window: Rectangle in pixels of the whole slice.
+
+        Returns:
+            Intensities in [0, 1], 0 for background, float32 ``[window.height, window.width]``.
+
+        Raises:
+            TypeError: If this is a mask.
         """
-        return read_window(self.codes, self.origin, slice_index, window)
+        if self.stored_range is None:
+            raise TypeError("a mask has no intensities.")
+        stored = self.read(slice_index, window)
+        intensities = self.stored_range.scale(stored.astype(np.float32))
+        if self.stored_range.low < 0:
+            intensities[stored == 0] = 0
+        return intensities
 
 
-def scale_stack(path: Path, volume: Volume) -> ScaledStack:
-    """Scale a volume whose background is zero by the upper quartile of what is not, as its training data were.
+@dataclass(frozen=True, kw_only=True)
+class PreparedStack(AxialStack):
+    """A stack of axial slices on disk.
+
+    Attributes:
+        folder: Its cache entry.
+        content: SHA-256 of every eighth slice of the kept box; empty for a mask.
+        details: Bytes of the thumbnail of the kept box, see :func:`~anomalib_patchgan.data.duplicates.thumbnail`; empty
+            for a mask.
+    """
+
+    folder: Path
+    content: str
+    details: bytes
+
+    @property
+    def stored(self) -> NDArray[Any]:
+        """The kept box, mapped into memory."""
+        return open_array(self.folder)
+
+    def fingerprint(self, subject: str, source: Path) -> Fingerprint:
+        """What the volume is recognised by.
+
+        Args:
+            subject: Whose it is.
+            source: Its file.
+        """
+        return Fingerprint(subject, source, self.content, np.frombuffer(self.details, dtype=np.int8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledStack(AxialStack):
+    """A stack of axial slices in memory.
+
+    Attributes:
+        box: The kept box.
+    """
+
+    box: NDArray[Any]
+
+    @property
+    def stored(self) -> NDArray[Any]:
+        """The kept box."""
+        return self.box
+
+
+def scale_volume(path: Path, volume: Volume, declared: IntensityRange | None = None) -> ScaledStack:
+    """Find what the intensities of a volume are scaled by, and keep the box around what is not background.
 
     Args:
         path: Where it came from, for the message.
         volume: The volume.
+        declared: As of :func:`prepare_intensities`.
 
     Raises:
         InputError: If it is empty or has one intensity only.
     """
-    box = Box.around(volume.data)
-    kept = np.ascontiguousarray(volume.data[box.where])
-    intensity_range = tissue_range(kept[kept != 0])
-    if intensity_range is None:
+    # From a declared range on, background is zero here too.
+    voxels = _above(volume.data, declared.low) if declared else volume.data
+    box = _Box.around(voxels)
+    kept = np.ascontiguousarray(voxels[box.where])
+    found = declared or tissue_range(_without_background(kept, sum(box.counts)))
+    if found is None or not kept.size:
         raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected a brain image.")
-    slices, rows, columns = volume.data.shape
-    codes = encode_intensities(kept, intensity_range)
-    return ScaledStack(codes, box, (slices, rows, columns), volume.spacing, intensity_range)
+    if voxels.dtype.name in _KEPT_AS_THEY_ARE:
+        stored, stored_range = kept, found
+    else:
+        scaled_by = IntensityRange(0.0, found.high - found.low) if declared else found
+        stored, stored_range = encode_intensities(kept, scaled_by), _CODES
+    return ScaledStack(**_placed(box.facts(volume)), intensity_range=found, stored_range=stored_range, box=stored)
 
 
-def decode_intensities(codes: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Turn codes into intensities in [0, 1]; background becomes 0.
-
-    Args:
-        codes: uint16, any shape.
-    """
-    intensities = np.maximum(codes.astype(np.float32), np.float32(1)) - np.float32(1)
-    intensities /= np.float32(_CODE_SPAN)
-    return intensities
-
-
-def prepare_intensities(path: Path, cache_dir: Path) -> PreparedStack:
-    """Read a volume whose background is zero, scale it by its brain's upper quartile, and keep it as codes.
+def prepare_intensities(path: Path, cache_dir: Path, declared: IntensityRange | None = None) -> PreparedStack:
+    """Read a volume, find what its intensities are scaled by, and keep the box around what is not background.
 
     Args:
         path: NIfTI file.
         cache_dir: Folder of all prepared data.
+        declared: Intensities that become 0 and 1; what is not above the lower one is background. None for a volume
+            whose background is zero, and which is scaled by the upper quartile of the rest, see
+            :func:`~anomalib_patchgan.io.tissue_range`.
 
     Raises:
         InputError: If the file cannot be read, is empty, or has one intensity only.
     """
-    settings = {"kind": "intensities", "tissue_level": TISSUE_LEVEL}
-    folder = entry_folder(cache_dir, path, settings)
+    by = {"declared": [declared.low, declared.high]} if declared else {"tissue_level": TISSUE_LEVEL}
+    folder = entry_folder(cache_dir, path, {"kind": "intensities", **by})
     if not has_entry(folder):
-        volume = read_volume(path)
-        scaled = scale_stack(path, volume)
-        identity = {
-            "intensity_range": [scaled.intensity_range.low, scaled.intensity_range.high],
-            "content": content_sha256(scaled.codes[::_HASHED_SLICES]),
-            "details": base64.b64encode(thumbnail(scaled.codes).tobytes()).decode(),
+        volume = read_volume(path, _read_buffer())
+        scaled = scale_volume(path, volume, declared)
+        ranges = {"intensity_range": scaled.intensity_range, "stored_range": scaled.stored_range}
+        facts = {
+            **{name: getattr(scaled, name) for name in _PLACE},
+            **{name: [found.low, found.high] for name, found in ranges.items() if found is not None},
+            "content": content_sha256(scaled.stored[::_HASHED_SLICES]),
+            "details": base64.b64encode(thumbnail(scaled.stored).tobytes()).decode(),
         }
-        write_entry(folder, scaled.codes, {**scaled.box.facts(volume), **identity})
+        write_entry(folder, scaled.stored, facts)
     return _load(folder)
 
 
@@ -260,10 +260,11 @@ def prepare_lesions(path: Path, cache_dir: Path, labels: Mapping[int, str]) -> P
     """
     folder = entry_folder(cache_dir, path, {"kind": "lesions", "labels": sorted(labels)})
     if not has_entry(folder):
-        volume = read_volume(path)
-        box = Box.around(volume.data)
+        volume = read_volume(path, _read_buffer())
+        box = _Box.around(volume.data)
         kept = volume.data[box.where]
-        strange = np.unique(kept[~np.isin(kept, list(labels))])
+        labelled = kept[kept != 0]
+        strange = np.unique(labelled[~np.isin(labelled, list(labels))])
         if strange.size:
             found = ", ".join(f"{value:g}" for value in strange[:5]) + (", ..." if strange.size > 5 else "")
             expected = ", ".join(f"{label} ({meaning})" for label, meaning in labels.items())
@@ -272,34 +273,51 @@ def prepare_lesions(path: Path, cache_dir: Path, labels: Mapping[int, str]) -> P
     return _load(folder)
 
 
+def _read_buffer() -> ReadBuffer:
+    """The memory of this thread that volumes are read into."""
+    if not hasattr(_of_thread, "buffer"):
+        _of_thread.buffer = ReadBuffer()
+    return _of_thread.buffer
+
+
+def _above(voxels: NDArray[Any], low: float) -> NDArray[np.float32]:
+    """By how much intensities are above ``low``, 0 for those that are not."""
+    return np.maximum(np.subtract(voxels, np.float32(low), dtype=np.float32, casting="same_kind"), np.float32(0))
+
+
+def _without_background(values: NDArray[Any], count: int) -> NDArray[Any]:
+    """The values that are not zero, of which there are ``count``, one-dimensional."""
+    body = np.empty(count, dtype=values.dtype)
+    held = 0
+    for first in range(0, len(values), _SLICES_AT_A_TIME):
+        own = values[first : first + _SLICES_AT_A_TIME]
+        found = own[own != 0]
+        body[held : held + found.size] = found
+        held += found.size
+    return body
+
+
 def encode_intensities(values: NDArray[Any], intensity_range: IntensityRange) -> NDArray[np.uint16]:
-    """Turn intensities into codes that :func:`decode_intensities` reads, to within a step of 1/65534.
+    """Turn intensities into codes: 0 for background, 1 to 65535 for 0 to 1, to within a step of 1/65534.
 
     Args:
         values: Intensities of a volume ``[slices, rows, columns]``, 0 for background.
         intensity_range: What becomes 0 and 1.
     """
     codes = np.empty(values.shape, dtype=np.uint16)
-    span = np.float32((_CODE_SPAN + 1) / (intensity_range.high - intensity_range.low))
-    # Slice by slice, so that the steps work on what the processor's cache holds.
-    steps = np.empty(values.shape[1:], dtype=np.float32)
-    for own, code in zip(values, codes, strict=True):
-        np.copyto(steps, own, casting="same_kind")
-        if intensity_range.low:
-            steps -= np.float32(intensity_range.low)
-        steps *= span
+    span = np.float32(_CODES.high / (intensity_range.high - intensity_range.low))
+    for first in range(0, len(values), _SLICES_AT_A_TIME):
+        own = values[first : first + _SLICES_AT_A_TIME]
+        steps = (own.astype(np.float32) - np.float32(intensity_range.low)) * span
         # Rounded up, every intensity above the lowest has a code above that of background.
-        np.ceil(steps, out=steps)
-        np.minimum(steps, _CODE_SPAN + 1, out=steps)
-        if intensity_range.low:
-            np.maximum(steps, 1, out=steps)
-            steps[own == 0] = 0
-        np.copyto(code, steps, casting="unsafe")
+        steps = np.clip(np.ceil(steps), 1, _CODES.high)
+        steps[own == 0] = 0
+        codes[first : first + _SLICES_AT_A_TIME] = steps
     return codes
 
 
 @dataclass(frozen=True)
-class Box:
+class _Box:
     """The smallest box around the non-zero voxels of a volume.
 
     Attributes:
@@ -311,20 +329,19 @@ class Box:
     counts: list[int]
 
     @classmethod
-    def around(cls, data: NDArray[Any]) -> Box:
-        """Find the box of a volume ``[slices, rows, columns]``."""
+    def around(cls, data: NDArray[Any]) -> _Box:
         occupied = data if data.dtype.kind != "f" else data != 0
         # In the order of memory, in which numpy reduces four times as fast; turned back below.
         upright = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in occupied.strides)
         straight = occupied[upright]
-        counts = [int(np.count_nonzero(part)) for part in straight][upright[0]]
-        shown = (np.bitwise_or.reduce(straight, axis=0) != 0)[upright[1:]]
+        straight_counts = [int(np.count_nonzero(part)) for part in straight]
+        shown = np.bitwise_or.reduce(straight[_extent(np.asarray(straight_counts) > 0)], axis=0)[upright[1:]] != 0
+        counts = straight_counts[upright[0]]
         along = (np.asarray(counts) > 0, shown.any(axis=1), shown.any(axis=0))
         first, rows, columns = (_extent(axis) for axis in along)
         return cls((first, rows, columns), counts)
 
     def facts(self, volume: Volume) -> dict[str, Any]:
-        """What of it and of its volume is kept beside the box; JSON-able."""
         return {
             "shape": volume.data.shape,
             "spacing": volume.spacing,
@@ -342,13 +359,15 @@ def _extent(occupied: NDArray[np.bool_]) -> slice:
 def _load(folder: Path) -> PreparedStack:
     facts = read_facts(folder)
     return PreparedStack(
+        **_placed(facts),
         folder=folder,
-        shape=tuple(facts["shape"]),
-        spacing=tuple(facts["spacing"]),
-        origin=tuple(facts["origin"]),
-        extent=tuple(facts["extent"]),
-        counts=tuple(facts["counts"]),
         content=facts.get("content", ""),
         details=base64.b64decode(facts.get("details", "")),
         intensity_range=IntensityRange(*facts["intensity_range"]) if "intensity_range" in facts else None,
+        stored_range=IntensityRange(*facts["stored_range"]) if "stored_range" in facts else None,
     )
+
+
+def _placed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the kept box lies, as the fields of a stack."""
+    return {name: tuple(facts[name]) for name in _PLACE}

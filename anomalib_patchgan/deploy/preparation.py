@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from anomalib_patchgan.data.volumes import Window, decode_intensities, scale_stack
+from anomalib_patchgan.data.volumes import Window, scale_volume
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import (
     IntensityRange,
@@ -207,7 +207,7 @@ class PhotographPreparation:
 
 @dataclass(frozen=True)
 class VolumePreparation:
-    """Axial slices of volumes whose background is zero, scaled as a whole by the upper quartile of the tissue.
+    """Axial slices of volumes that are scaled as a whole.
 
     Attributes:
         image_size: Height and width of the model's images.
@@ -216,6 +216,8 @@ class VolumePreparation:
         minimum_area: Area in mm2 of tissue that a slice needs; others are outside what the model was trained on.
         patch_size: Side of a patch in pixels of the volume; None takes the square as a whole.
         maximum_background: Largest share of background of a patch.
+        intensity_range: Intensities that become 0 and 1, and below which is background; None where background is zero,
+            and the rest is scaled by its upper quartile.
     """
 
     image_size: tuple[int, int]
@@ -224,6 +226,7 @@ class VolumePreparation:
     minimum_area: float
     patch_size: int | None = None
     maximum_background: float = 1.0
+    intensity_range: tuple[float, float] | None = None
 
     def open(self, files: Sequence[Path]) -> PreparedInput:
         """Read the volumes of a subject: NIfTI files, or the folder of a DICOM series."""
@@ -232,8 +235,9 @@ class VolumePreparation:
                 f"{files[0]}: found {len(files)} volumes, expected {len(self.modalities)}, "
                 f"{', '.join(self.modalities)}."
             )
+        declared = None if self.intensity_range is None else IntensityRange(*self.intensity_range)
         volume, space = _read_native(files[0])
-        channels = [scale_stack(files[0], volume)]
+        channels = [scale_volume(files[0], volume, declared)]
         for path in files[1:]:
             other, _ = _read_native(path)
             if other.data.shape != volume.data.shape or not np.allclose(
@@ -243,13 +247,13 @@ class VolumePreparation:
                     f"{path}: found {other.data.shape} voxels, expected {volume.data.shape} as in {files[0].name}, of "
                     "the same spacing."
                 )
-            channels.append(scale_stack(path, other))
+            channels.append(scale_volume(path, other, declared))
         first = channels[0]
         whole = first.central_window(self.field_of_view)
         pixel_area = first.spacing[1] * first.spacing[2]
         tiles = [
             Tile(index, window)
-            for index, count in enumerate(first.box.counts)
+            for index, count in enumerate(first.counts)
             if count and count * pixel_area >= self.minimum_area
             for window in _patches(whole.height, whole.width, self.patch_size, whole.top, whole.left)
             if self.patch_size is None or np.mean(first.read(index, window) == 0) <= self.maximum_background
@@ -262,10 +266,10 @@ class VolumePreparation:
         everything = Window(0, 0, rows, columns)
 
         def read(tile: Tile) -> NDArray[np.float32]:
-            return np.stack([decode_intensities(channel.read(tile.slice_index, tile.window)) for channel in channels])
+            return np.stack([channel.read_intensities(tile.slice_index, tile.window) for channel in channels])
 
         def picture(index: int) -> NDArray[np.float32]:
-            return decode_intensities(first.read(index, everything))[None]
+            return first.read_intensities(index, everything)[None]
 
         return PreparedInput(tiles, (slices, rows, columns), read, picture, space)
 
@@ -310,6 +314,8 @@ def preparation_of_card(card: Mapping[str, Any]) -> Preparation:
     height, width = card["image_size"]
     size = (int(height), int(width))
     patch_size = parameters["patch_size"] if card["protocol"] == "patch" else None
+    declared = parameters.get("intensity_range")
+    intensity_range = None if declared is None else (float(declared[0]), float(declared[1]))
     if "field_of_view" in parameters:
         return VolumePreparation(
             size,
@@ -318,11 +324,11 @@ def preparation_of_card(card: Mapping[str, Any]) -> Preparation:
             float(parameters.get("minimum_brain_area", 0.0)),
             patch_size,
             float(parameters.get("maximum_background_fraction", 1.0)),
+            intensity_range,
         )
     if "working_size" in parameters:
         return PhotographPreparation(size, int(parameters["working_size"]), patch_size)
-    declared = parameters.get("intensity_range")
-    return RasterPreparation(size, None if declared is None else (float(declared[0]), float(declared[1])))
+    return RasterPreparation(size, intensity_range)
 
 
 def _one_image(files: Sequence[Path]) -> Path:

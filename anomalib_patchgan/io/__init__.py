@@ -15,7 +15,7 @@ from anomalib_patchgan.io.images import (
 )
 from anomalib_patchgan.io.intensity import IntensityRange, tissue_range
 from anomalib_patchgan.io.native_space import NativeSpace
-from anomalib_patchgan.io.nifti import Volume, VolumeHeader, read_volume, read_volume_header
+from anomalib_patchgan.io.nifti import ReadBuffer, Volume, VolumeHeader, read_volume, read_volume_header
 from anomalib_patchgan.io.nifti_writer import write_volume
 from anomalib_patchgan.io.raster import Raster, read_raster, read_raster_mask, scale_raster
 
@@ -23,6 +23,7 @@ __all__ = [
     "IntensityRange",
     "NativeSpace",
     "Raster",
+    "ReadBuffer",
     "Volume",
     "VolumeHeader",
     "axial_volume",
