@@ -209,7 +209,7 @@ def scale_volume(path: Path, volume: Volume, declared: IntensityRange | None = N
     kept = np.ascontiguousarray(voxels[box.where])
     found = declared or tissue_range(_without_background(kept, sum(box.counts)))
     if found is None or not kept.size:
-        raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected a brain image.")
+        raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected an image.")
     if voxels.dtype.name in _KEPT_AS_THEY_ARE:
         stored, stored_range = kept, found
     else:

@@ -13,6 +13,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -255,10 +256,14 @@ def benchmark_app(path: Path, threads: int, seconds: int = 5) -> float | None:
         return None
     graph, identity = read_model(path)
     _, channels, height, width = (length.to_string() for length in graph.input(0).get_partial_shape())
-    command = [tool, "-m", str(path), "-d", "CPU", "-hint", "throughput", "-t", str(seconds)]
-    command += ["-nthreads", str(threads), "-infer_precision", identity.inference_precision]
-    command += ["-shape", f"[{BATCH},{channels},{height},{width}]"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [tool, "-m", str(path.resolve()), "-d", "CPU", "-hint", "throughput", "-t", str(seconds)]
+    command += ["-infer_precision", identity.inference_precision, "-shape", f"[{BATCH},{channels},{height},{width}]"]
+    with tempfile.TemporaryDirectory() as folder:
+        # Its option for threads cannot be given together with a hint.
+        settings = Path(folder) / "settings.json"
+        settings.write_text(json.dumps({"CPU": {"INFERENCE_NUM_THREADS": threads}}), encoding="utf-8")
+        command += ["-load_config", str(settings)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     found = re.search(r"Throughput:\s*([0-9.]+)", done.stdout)
     return float(found[1]) if found else None
 
