@@ -209,17 +209,14 @@ def latency(options: Namespace, typed: list[str]) -> int:
     model, datamodule = _trained(options)
     if datamodule is None:
         raise InputError("data: found none, expected the data that the model was trained on, for their test images.")
+    ways = [name.strip() for name in options.ways.split(",") if name.strip()] or list(CONTENDERS)
     options.workspace.mkdir(parents=True, exist_ok=True)
-    write_workspace(model, datamodule, options.workspace)
-    names = [name.strip() for name in options.ways.split(",") if name.strip()] or list(CONTENDERS)
-    rows = measure_latency(
-        options.workspace,
-        options.threads,
-        names,
-        options.rounds,
-        options.seconds,
-        lambda text: print(text, file=sys.stderr),
-    )
+    write_workspace(model, datamodule, options.workspace, ways)
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    rows = measure_latency(options.workspace, options.threads, ways, options.rounds, options.seconds, tell)
     text = latency_table(rows)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)

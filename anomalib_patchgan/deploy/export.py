@@ -9,6 +9,8 @@ import contextlib
 import hashlib
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -85,6 +87,7 @@ class Exporter:
 
     def __init__(self, model: AnomalibModule, datamodule: AnomalibDataModule | None = None) -> None:
         self.graph = DeployedGraph(model)
+        self._folder = tempfile.TemporaryDirectory()
         self._model = model
         self._datamodule = datamodule
         card = getattr(datamodule, "card", None)
@@ -97,7 +100,13 @@ class Exporter:
     @cached_property
     def converted(self) -> openvino.Model:
         """The graph in OpenVINO, in 32 bits."""
-        return convert(self.graph, self.input_size)
+        return convert(self.graph, self._onnx)
+
+    @cached_property
+    def _onnx(self) -> Path:
+        path = Path(self._folder.name) / "model.onnx"
+        write_onnx(self.graph, self.input_size, path)
+        return path
 
     def write(self, folder: Path, precision: str) -> Path:
         """Write the model in one precision.
@@ -133,10 +142,8 @@ class Exporter:
         Args:
             folder: Where to; missing folders are made.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "model.onnx"
-        write_onnx(self.graph, self.input_size, path)
-        return path
+        shutil.copytree(self._onnx.parent, folder, dirs_exist_ok=True)
+        return folder / self._onnx.name
 
     def normal_images(self) -> NDArray[np.float32]:
         """Normal images ``[N, 3, H, W]`` of the calibration group.

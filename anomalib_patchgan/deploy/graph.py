@@ -9,7 +9,6 @@ import contextlib
 import io
 import logging
 import math
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -127,20 +126,17 @@ def write_onnx(graph: DeployedGraph, image_size: tuple[int, int], path: Path) ->
         )
 
 
-def convert(graph: DeployedGraph, image_size: tuple[int, int]) -> openvino.Model:
+def convert(graph: DeployedGraph, path: Path) -> openvino.Model:
     """Convert a graph to OpenVINO, for any batch size, in 32 bits.
 
     Args:
         graph: The graph.
-        image_size: Height and width of the images.
+        path: Its ONNX file, see :func:`write_onnx`.
 
     Raises:
         InputError: If the model can only be exported for one batch size.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        write_onnx(graph, image_size, path)
-        model = openvino.convert_model(path)
+    model = openvino.convert_model(path)
     frozen = [output.get_any_name() for output in model.outputs if output.get_partial_shape()[0].is_static]
     if frozen:
         raise InputError(

@@ -27,7 +27,7 @@ from anomalib.models import AnomalibModule
 from torch import nn
 from torch.nn.utils import parametrize
 
-from anomalib_patchgan.deploy.export import Exporter, stack_images
+from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, stack_images
 from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.latency_child import (
@@ -49,7 +49,6 @@ ROUNDS = 5
 # Calls and seconds of each way, over all rounds, after a round that is not counted.
 CALLS, SECONDS = 200, 3.0
 REFERENCE = "pytorch_fp32"
-_EXPORTED = ("fp32", "bf16", "int8")
 _OPSET = {"opset_version": 18}
 _BENCHMARK_APP = "benchmark_app"
 
@@ -88,7 +87,7 @@ class LatencyRow:
 
 
 def write_workspace(
-    model: AnomalibModule, datamodule: AnomalibDataModule, workspace: Path, precisions: Sequence[str] = _EXPORTED
+    model: AnomalibModule, datamodule: AnomalibDataModule, workspace: Path, ways: Sequence[str] = tuple(CONTENDERS)
 ) -> None:
     """Write all that the measuring processes need.
 
@@ -96,17 +95,27 @@ def write_workspace(
         model: A trained model.
         datamodule: Its data, set up; test images are what is timed.
         workspace: Folder to write.
-        precisions: Precisions to export.
+        ways: Names in ``CONTENDERS``.
+
+    Raises:
+        InputError: If a name is unknown.
     """
+    unknown = [name for name in ways if name not in CONTENDERS]
+    if unknown:
+        raise InputError(f"ways: found {unknown[0]!r}, expected some of {', '.join(CONTENDERS)}.")
     exporter = Exporter(model, datamodule)
     # What is timed are pictures of the test images as the model takes them, whatever they came from.
     exporter.preparation = RasterPreparation(exporter.input_size)
-    for precision in precisions:
+    needed = {needs for name in ways for needs in CONTENDERS[name].needs}
+    for precision in sorted(needed & PRECISIONS.keys()):
         exporter.write(workspace / precision, precision)
-    exporter.write_onnx(workspace / ONNX)
-    with quiet():
-        model.to_openvino(workspace / ANOMALIB_EXPORT, input_size=exporter.input_size, onnx_kwargs=dict(_OPSET))
-    torch.save(_plain_copy(exporter.graph), workspace / GRAPH)
+    if ONNX in needed:
+        exporter.write_onnx(workspace / ONNX)
+    if ANOMALIB_EXPORT in needed:
+        with quiet():
+            model.to_openvino(workspace / ANOMALIB_EXPORT, input_size=exporter.input_size, onnx_kwargs=dict(_OPSET))
+    if GRAPH in needed:
+        torch.save(_plain_copy(exporter.graph), workspace / GRAPH)
     images = stack_images(datamodule.test_data, exporter.input_size)
     np.save(workspace / IMAGES, images)
     for index, image in enumerate(images):
@@ -130,7 +139,7 @@ def _plain_copy(graph: nn.Module) -> nn.Module:
 def measure_latency(
     workspace: Path,
     threads: int,
-    names: Sequence[str] = tuple(CONTENDERS),
+    ways: Sequence[str] = tuple(CONTENDERS),
     rounds: int = ROUNDS,
     seconds: float = SECONDS,
     progress: Callable[[str], None] = lambda _: None,
@@ -140,24 +149,18 @@ def measure_latency(
     Args:
         workspace: What :func:`write_workspace` wrote.
         threads: Threads of inference.
-        names: Names in ``CONTENDERS``.
+        ways: Names in ``CONTENDERS``, of those that the workspace was written for.
         rounds: Rounds that count.
         seconds: Seconds of each way at least, over all rounds, single images and many apart.
         progress: Told what is being done.
 
     Returns:
         A row for each. What this machine cannot run is a row that says so.
-
-    Raises:
-        InputError: If a name is unknown.
     """
-    unknown = [name for name in names if name not in CONTENDERS]
-    if unknown:
-        raise InputError(f"ways: found {unknown[0]!r}, expected some of {', '.join(CONTENDERS)}.")
     children = {}
     rows = []
     try:
-        for name in names:
+        for name in ways:
             progress(f"starting {name}")
             child = _Child(name, workspace, threads)
             first = child.hear()
@@ -269,12 +272,8 @@ def benchmark_app(path: Path, threads: int, seconds: int = 5) -> float | None:
 
 
 def _size(workspace: Path, name: str) -> int | None:
-    folder = {"onnxruntime_fp32": ONNX, "decoding": "", "anomalib_inferencer": ANOMALIB_EXPORT}.get(
-        name, name.rpartition("_")[2]
-    )
-    if name.startswith("pytorch"):
-        return (workspace / GRAPH).stat().st_size
-    return exported_bytes(workspace / folder) if folder else None
+    sizes = [exported_bytes(workspace / needed) for needed in CONTENDERS[name].needs]
+    return next((size for size in sizes if size is not None), None)
 
 
 def speedup(row: LatencyRow, reference: LatencyRow) -> tuple[float, float, float]:

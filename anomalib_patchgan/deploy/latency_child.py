@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -229,17 +230,30 @@ def _open_inferencer(workspace: Path, threads: int) -> Contender:
     return InferencerOnFiles(workspace, workspace / FILES, threads)
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way to run a model, and what it needs.
+
+    Attributes:
+        open: Opens it, given the workspace and the number of threads.
+        needs: Names in the workspace beside the images and the files.
+    """
+
+    open: Callable[[Path, int], Contender]
+    needs: tuple[str, ...]
+
+
 _PRECISIONS = ("fp32", "bf16", "int8")
-CONTENDERS: dict[str, Callable[[Path, int], Contender]] = {
-    "pytorch_fp32": partial(_open_torch, False),
-    "pytorch_compiled": partial(_open_torch, True),
-    "onnxruntime_fp32": _open_onnxruntime,
-    **{f"openvino_{precision}": partial(_open_openvino, precision) for precision in _PRECISIONS},
-    "decoding": _open_decoding,
-    "anomalib_inferencer": _open_inferencer,
-    **{f"predictor_{precision}": partial(_open_predictor, precision) for precision in _PRECISIONS},
+CONTENDERS = {
+    "pytorch_fp32": Way(partial(_open_torch, False), (GRAPH,)),
+    "pytorch_compiled": Way(partial(_open_torch, True), (GRAPH,)),
+    "onnxruntime_fp32": Way(_open_onnxruntime, (ONNX,)),
+    **{f"openvino_{precision}": Way(partial(_open_openvino, precision), (precision,)) for precision in _PRECISIONS},
+    "decoding": Way(_open_decoding, ("fp32",)),
+    "anomalib_inferencer": Way(_open_inferencer, (ANOMALIB_EXPORT,)),
+    **{f"predictor_{precision}": Way(partial(_open_predictor, precision), (precision,)) for precision in _PRECISIONS},
 }
-"""Every measurement by its name."""
+"""Every way by its name."""
 
 
 def timed(run: Callable[[], Any], count: int, seconds: float) -> list[tuple[float, Any]]:
@@ -264,7 +278,7 @@ def main() -> None:
         answers.flush()
 
     try:
-        contender = CONTENDERS[name](workspace, threads)
+        contender = CONTENDERS[name].open(workspace, threads)
         contender.once()
     except Exception as error:  # noqa: BLE001 - whatever keeps it from running is what the row says
         lines = str(error).strip().splitlines() or [""]

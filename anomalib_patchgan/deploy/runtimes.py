@@ -127,7 +127,9 @@ def eight_bit_executions(compiled: openvino.CompiledModel) -> int:
 
 
 def exported_bytes(folder: Path) -> int | None:
-    """Size of what an export wrote into a folder, or None where it wrote nothing."""
+    """Size of what an export wrote into a folder, or of a file; None where nothing was written."""
+    if folder.is_file():
+        return folder.stat().st_size
     files = folder.rglob("*")
     sizes = [file.stat().st_size for file in files if file.suffix in {".xml", ".bin", ".onnx", ".data"}]
     return sum(sizes) if sizes else None

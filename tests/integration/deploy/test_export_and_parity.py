@@ -17,7 +17,7 @@ from small_model import NormalImages, make_model
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.deploy import parity, runtimes
 from anomalib_patchgan.deploy.export import Exporter, export_model
-from anomalib_patchgan.deploy.graph import DeployedGraph, convert
+from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.quantisation import network_layers, quantised_operations
 from anomalib_patchgan.errors import InputError
@@ -173,10 +173,12 @@ def fitted(model_class, **arguments):
         (Fre, {"layer": "layer3", "pooling_kernel_size": 1, "input_dim": 1024, "latent_dim": 8}),
     ],
 )
-def test_baselines_whose_own_export_fixes_the_batch_run_at_any(model_class, arguments):
+def test_baselines_whose_own_export_fixes_the_batch_run_at_any(model_class, arguments, tmp_path):
     model = fitted(model_class, **arguments)
     graph = DeployedGraph(model)
-    compiled = openvino.Core().compile_model(convert(graph, (32, 32)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    write_onnx(graph, (32, 32), tmp_path / "model.onnx")
+    converted = convert(graph, tmp_path / "model.onnx")
+    compiled = openvino.Core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     images = NormalImages(7, 5, abnormal=True).images
     for batch in (1, 2, 7):
         with torch.no_grad():
@@ -189,7 +191,7 @@ def test_baselines_whose_own_export_fixes_the_batch_run_at_any(model_class, argu
             np.testing.assert_allclose(found["anomaly_map"], expected.anomaly_map.numpy(), rtol=1e-2, atol=1e-3)
 
 
-def test_a_model_that_loops_over_the_batch_is_named():
+def test_a_model_that_loops_over_the_batch_is_named(tmp_path):
     class Looping(torch.nn.Module):
         def forward(self, images):
             from anomalib.data import InferenceBatch
@@ -200,5 +202,7 @@ def test_a_model_that_loops_over_the_batch_is_named():
         pre_processor=None, model=Looping(), post_processor=make_model().post_processor, cpu=lambda: model
     )
     model.eval = lambda: model
+    graph = DeployedGraph(model)
+    write_onnx(graph, (32, 32), tmp_path / "model.onnx")
     with pytest.raises(InputError, match="Looping: found"):
-        convert(DeployedGraph(model), (32, 32))
+        convert(graph, tmp_path / "model.onnx")

@@ -19,7 +19,7 @@ from anomalib_patchgan.errors import InputError
 @pytest.fixture(scope="module")
 def workspace(model, datamodule, tmp_path_factory):
     folder = tmp_path_factory.mktemp("workspace")
-    write_workspace(model, datamodule, folder, precisions=("fp32",))
+    write_workspace(model, datamodule, folder, ("onnxruntime_fp32", "openvino_fp32"))
     return folder
 
 
@@ -49,9 +49,9 @@ def test_each_way_has_a_process_of_its_own_and_a_row_with_all_numbers(workspace)
     assert 0 < least <= median <= most
 
 
-def test_an_unknown_way_is_named(workspace):
+def test_an_unknown_way_is_named(model, datamodule, tmp_path):
     with pytest.raises(InputError, match="ways: found 'tensorrt', expected some of pytorch_fp32"):
-        measure_latency(workspace, 1, ("tensorrt",))
+        write_workspace(model, datamodule, tmp_path, ("tensorrt",))
 
 
 def test_without_openvinos_tool_there_is_no_cross_check(workspace, monkeypatch):
