@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,6 +37,6 @@ def load_trained(class_path: str, checkpoint: Path) -> AnomalibModule:
     try:
         with quiet():
             return cast("type[Any]", model_class).load_from_checkpoint(checkpoint, map_location="cpu").eval()
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{checkpoint}: found no checkpoint of {class_name} ({reason}), expected one.") from error

@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory):
 def data(brains, tmp_path_factory):
     return [
         *("--data", "anomalib_patchgan.data.BraTS2019", "--data.root", str(brains), "--data.image_size", "32"),
-        *("--data.cache_dir", str(tmp_path_factory.mktemp("cache")), "--data.slice_spacing", "8"),
+        *("--data.cache_dir", str(tmp_path_factory.mktemp("cache")), "--data.slice_spacing", "4"),
     ]
 
 
@@ -82,7 +82,7 @@ def test_the_exit_status_says_that_a_gate_is_not_passed(checkpoint, data, tmp_pa
         (["--ckpt_path", "absent.ckpt"], "absent.ckpt: found no such file, expected a checkpoint"),
         (["--ckpt_path", "CHECKPOINT", "--model", "anomalib_patchgan.models.Absent"], "model: found"),
         (["--ckpt_path", "CHECKPOINT", "--model", "anomalib.data.Folder"], "expected a model derived from"),
-        (["--ckpt_path", "CHECKPOINT", "--model", "anomalib.models.Padim"], "found no checkpoint of Padim"),
+        (["--ckpt_path", "CHECKPOINT", "--model", "anomalib_patchgan.models.MeanIntensity"], "no checkpoint of Mean"),
         (["--ckpt_path", "CHECKPOINT", "--precision", "int8"], "data: found none, expected those"),
     ],
 )
