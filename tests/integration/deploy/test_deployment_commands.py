@@ -41,18 +41,25 @@ def data(brains, tmp_path_factory):
     ]
 
 
-def test_a_checkpoint_is_exported_compared_predicted_with_and_served(checkpoint, data, brains, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def exported_by_command(checkpoint, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    arguments = ["export", "--ckpt_path", str(checkpoint), *data, "--output", str(folder), "--precision", "fp32"]
+    assert main(arguments) == 0
+    return folder / "fp32" / "model.xml"
+
+
+def test_a_checkpoint_is_exported_compared_predicted_with_and_served(
+    checkpoint, data, brains, exported_by_command, tmp_path, capsys
+):
     trained = ["--ckpt_path", str(checkpoint), *data]
-    assert main(["export", *trained, "--output", str(tmp_path / "exported"), "--precision", "fp32"]) == 0
-    printed = capsys.readouterr().out.splitlines()
-    exported = tmp_path / "exported" / "fp32" / "model.xml"
-    assert printed[-1:] == [str(exported)]
+    exported = exported_by_command
     _, identity = read_model(exported)
     assert identity.preparation["modalities"] == ["flair"]
     assert identity.data["protocol"] == "slice"
     assert "BraTS19_X" not in exported.read_text()  # no subject is named
 
-    assert main(["parity", *trained, str(tmp_path / "exported"), "--output", str(tmp_path / "parity.md")]) == 0
+    assert main(["parity", *trained, str(exported.parent), "--output", str(tmp_path / "parity.md")]) == 0
     assert "| openvino_fp32 | passed |" in capsys.readouterr().out
     assert "| openvino_fp32 | passed |" in (tmp_path / "parity.md").read_text()
 
@@ -66,13 +73,11 @@ def test_a_checkpoint_is_exported_compared_predicted_with_and_served(checkpoint,
     assert entry["config"]["base_path"] == "/models/brain"
 
 
-def test_the_exit_status_says_that_a_gate_is_not_passed(checkpoint, data, tmp_path, monkeypatch, capsys):
+def test_the_exit_status_says_that_a_gate_is_not_passed(checkpoint, data, exported_by_command, monkeypatch, capsys):
     from anomalib_patchgan.deploy import parity
 
-    trained = ["--ckpt_path", str(checkpoint), *data]
-    assert main(["export", *trained, "--output", str(tmp_path), "--precision", "fp32"]) == 0
     monkeypatch.setitem(parity.GATES, "fp32", parity.Gate(score=0.0))
-    assert main(["parity", *trained, str(tmp_path)]) == 1
+    assert main(["parity", "--ckpt_path", str(checkpoint), *data, str(exported_by_command)]) == 1
     assert "failed: a raw score differs by" in capsys.readouterr().out
 
 
