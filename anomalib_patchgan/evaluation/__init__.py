@@ -28,7 +28,6 @@ from anomalib_patchgan.evaluation.image import (
 from anomalib_patchgan.evaluation.pixel import (
     PixelCounts,
     RankedMaps,
-    called_area,
     count_pixels,
     dice,
     image_dice,
@@ -91,7 +90,6 @@ __all__ = [
     "average_precision",
     "average_precision_draws",
     "by_subject",
-    "called_area",
     "conformal_threshold",
     "count_lesions",
     "count_pixels",

@@ -65,7 +65,7 @@ class PixelCounts:
     def best_dice(self) -> float:
         """The ceiling: the largest Dice coefficient of all thresholds, picked by looking at the test labels.
 
-        An oracle, to be marked as one; see :func:`dice` for what a declared threshold reaches.
+        An oracle, to be marked as one; :func:`dice` says what a declared threshold reaches.
         """
         true_positives, called = self._called()
         return float(np.max(2.0 * true_positives / (called + true_positives[-1])))
@@ -161,49 +161,42 @@ def subject_histograms(
     check_shape(maps.ranks, masks)
     reached = np.cumsum(np.bincount(maps.ranks[masks], minlength=maps.values.size))
     bin_of_rank = np.minimum(reached * BOOTSTRAP_BINS // max(1, reached[-1]), BOOTSTRAP_BINS - 1)
-    subjects = int(subject_of_sample.max()) + 1
-    places = (bin_of_rank[maps.ranks] + BOOTSTRAP_BINS * subject_of_sample[:, None, None]).astype(np.int64)
-    shape = (subjects, BOOTSTRAP_BINS)
-    total = np.bincount(places.ravel(), minlength=subjects * BOOTSTRAP_BINS).reshape(shape)
-    abnormal = np.bincount(places[masks], minlength=subjects * BOOTSTRAP_BINS).reshape(shape)
-    return abnormal.astype(np.float64), (total - abnormal).astype(np.float64)
+    abnormal = np.zeros((int(subject_of_sample.max()) + 1, BOOTSTRAP_BINS))
+    total = np.zeros_like(abnormal)
+    # One image at a time stays in the processor's cache.
+    for ranks, mask, subject in zip(maps.ranks, masks, subject_of_sample, strict=True):
+        bins = bin_of_rank[ranks]
+        total[subject] += np.bincount(bins.ravel(), minlength=BOOTSTRAP_BINS)
+        abnormal[subject] += np.bincount(bins[mask], minlength=BOOTSTRAP_BINS)
+    return abnormal, total - abnormal
 
 
-def dice(maps: NDArray[np.floating], masks: NDArray[np.bool_], threshold: float) -> float:
-    """Dice coefficient, over all pixels of all images, of the pixels above a declared threshold and the lesion.
+def dice(called: NDArray[np.bool_], masks: NDArray[np.bool_]) -> float:
+    """Dice coefficient of the called pixels and the lesion, over all pixels of all images.
 
     Args:
-        maps: [N, H, W] anomaly maps.
+        called: [N, H, W], true above a threshold that was declared without looking at a test label.
         masks: [N, H, W], true where there is lesion.
-        threshold: In the unit of the maps, declared without looking at a test label.
 
     Returns:
         2 |A and B| / (|A| + |B|), in [0, 1]; 1 when neither holds a pixel.
     """
-    called = maps > threshold
     both = int(np.count_nonzero(called & masks))
     total = int(np.count_nonzero(called)) + int(np.count_nonzero(masks))
     return 2.0 * both / total if total else 1.0
 
 
-def image_dice(maps: NDArray[np.floating], masks: NDArray[np.bool_], threshold: float) -> NDArray[np.float64]:
+def image_dice(called: NDArray[np.bool_], masks: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Dice coefficient of each image that has a lesion.
 
     Args:
-        maps: [N, H, W] anomaly maps.
+        called: [N, H, W], true above a threshold that was declared without looking at a test label.
         masks: [N, H, W], true where there is lesion.
-        threshold: In the unit of the maps, declared without looking at a test label.
 
     Returns:
         [M] in [0, 1], one for each of the M images with a lesion.
     """
-    lesion = masks.sum(axis=(1, 2))
-    has_lesion = lesion > 0
-    called = maps[has_lesion] > threshold
-    both = (called & masks[has_lesion]).sum(axis=(1, 2))
-    return 2.0 * both / (called.sum(axis=(1, 2)) + lesion[has_lesion])
-
-
-def called_area(maps: NDArray[np.floating], threshold: float) -> float:
-    """Share of the pixels of maps [N, H, W] above a threshold, in [0, 1]."""
-    return float(np.mean(maps > threshold))
+    lesion = np.count_nonzero(masks, axis=(1, 2))
+    both = np.count_nonzero(called & masks, axis=(1, 2))
+    total = np.count_nonzero(called, axis=(1, 2)) + lesion
+    return 2.0 * both[lesion > 0] / total[lesion > 0]

@@ -159,16 +159,15 @@ def aupimo(
     return np.bincount(image, worth[maps.ranks[has_lesion][masks[has_lesion]]]) / areas
 
 
-def count_lesions(maps: NDArray[np.floating], regions: Regions, threshold: float) -> LesionCounts:
-    """Count lesions found and false alarms at a declared threshold.
+def count_lesions(called: NDArray[np.bool_], regions: Regions) -> LesionCounts:
+    """Count lesions found and false alarms.
 
     A lesion is found when at least one of its pixels is called, and a called region is a false alarm when it touches no
     lesion, as in the lesion-wise rates of the ISBI 2015 challenge (Carass et al., NeuroImage 148, 2017).
 
     Args:
-        maps: [N, H, W] anomaly maps.
+        called: [N, H, W], true above a threshold that was declared without looking at a test label.
         regions: The lesions of the same images.
-        threshold: In the unit of the maps, declared without looking at a test label.
 
     Returns:
         Counts by size.
@@ -176,15 +175,15 @@ def count_lesions(maps: NDArray[np.floating], regions: Regions, threshold: float
     Raises:
         InputError: When the shapes differ.
     """
-    check_shape(maps, regions.labels > 0)
-    called = find_regions(maps > threshold)
-    both = (called.labels > 0) & (regions.labels > 0)
+    check_shape(called, regions.labels > 0)
+    alarms = find_regions(called)
+    both = called & (regions.labels > 0)
     found = np.bincount(regions.labels[both], minlength=regions.areas.size + 1)[1:] > 0
-    touching = np.bincount(called.labels[both], minlength=called.areas.size + 1)[1:] > 0
+    touching = np.bincount(alarms.labels[both], minlength=alarms.areas.size + 1)[1:] > 0
     classes = len(SIZE_NAMES)
     return LesionCounts(
         lesions=np.bincount(regions.size_classes, minlength=classes),
         found=np.bincount(regions.size_classes[found], minlength=classes),
-        false_alarms=np.bincount(called.size_classes[~touching], minlength=classes),
-        images=len(maps),
+        false_alarms=np.bincount(alarms.size_classes[~touching], minlength=classes),
+        images=len(called),
     )

@@ -268,10 +268,11 @@ def _pixel_score(maps: NDArray[np.float16], threshold: float | None, labels: NDA
 
 
 def _declared_pixel_score(maps: NDArray[np.float16], threshold: float, test: TestData) -> DeclaredPixelScore:
+    called = maps > threshold
     normal = ~test.masks.any(axis=(1, 2))
     return DeclaredPixelScore(
-        dice=evaluation.dice(maps, test.masks, threshold),
-        image_dice=float(evaluation.image_dice(maps, test.masks, threshold).mean()),
-        normal_area=evaluation.called_area(maps[normal], threshold) if normal.any() else None,
-        lesions=evaluation.count_lesions(maps, test.regions, threshold),
+        dice=evaluation.dice(called, test.masks),
+        image_dice=float(evaluation.image_dice(called, test.masks).mean()),
+        normal_area=float(called[normal].mean()) if normal.any() else None,
+        lesions=evaluation.count_lesions(called, test.regions),
     )

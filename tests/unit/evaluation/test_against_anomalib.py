@@ -57,4 +57,4 @@ def test_dice_of_each_image_equals_torchmetrics(lesions):
     maps, masks = lesions
     called, target = (torch.from_numpy(array[1::2, None]).long() for array in (maps > 0.3, masks))
     theirs = dice_score(called, target, num_classes=1, average="micro", input_format="one-hot")
-    assert image_dice(maps, masks, 0.3) == pytest.approx(theirs.flatten().numpy(), abs=1e-6)
+    assert image_dice(maps > 0.3, masks) == pytest.approx(theirs.flatten().numpy(), abs=1e-6)

@@ -13,7 +13,6 @@ from anomalib_patchgan.evaluation import (
     auroc,
     average_precision,
     by_subject,
-    called_area,
     count_pixels,
     dice,
     f1_score,
@@ -128,11 +127,11 @@ def test_maps_that_are_not_finite_are_refused():
 def test_dice_equals_the_f1_score_of_the_pixels(maps_and_masks):
     maps, masks = maps_and_masks
     expected = metrics.f1_score(masks.ravel(), (maps > 0.4).ravel())
-    assert dice(maps, masks, 0.4) == pytest.approx(expected)
+    assert dice(maps > 0.4, masks) == pytest.approx(expected)
 
 
 def test_dice_of_nothing_and_nothing_is_one():
-    assert dice(np.zeros((1, 2, 2)), np.zeros((1, 2, 2), bool), 0.5) == 1.0
+    assert dice(np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), bool)) == 1.0
 
 
 def test_dice_of_each_lesion_image_equals_its_f1_score(maps_and_masks):
@@ -142,17 +141,13 @@ def test_dice_of_each_lesion_image_equals_its_f1_score(maps_and_masks):
         metrics.f1_score(mask.ravel(), (one > 0.4).ravel()) for one, mask in zip(maps, masks, strict=True) if mask.any()
     ]
     assert len(expected) == 5
-    assert image_dice(maps, masks, 0.4) == pytest.approx(expected)
+    assert image_dice(maps > 0.4, masks) == pytest.approx(expected)
 
 
 def test_ceiling_is_the_best_dice_of_all_thresholds(maps_and_masks):
     maps, masks = maps_and_masks
-    best = max(dice(maps, masks, threshold) for threshold in [-np.inf, *np.unique(maps)])
+    best = max(dice(maps > threshold, masks) for threshold in [-np.inf, *np.unique(maps)])
     assert count_pixels(rank_maps(maps), masks).best_dice() == pytest.approx(best)
-
-
-def test_called_area_is_the_share_of_pixels_above():
-    assert called_area(np.array([[[0.0, 1.0], [2.0, 3.0]]]), 1.0) == 0.5
 
 
 def test_f1_and_sensitivity_at_a_declared_threshold_equal_scikit_learn(tied_sample):

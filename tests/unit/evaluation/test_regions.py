@@ -64,7 +64,7 @@ def test_shapes_that_differ_are_refused():
     for metric in (
         lambda: aupro(rank_maps(maps), find_regions(masks)),
         lambda: aupimo(rank_maps(maps), masks),
-        lambda: count_lesions(maps, find_regions(masks), 0.0),
+        lambda: count_lesions(maps > 0, find_regions(masks)),
     ):
         with pytest.raises(InputError, match="expected that of the masks"):
             metric()
@@ -81,7 +81,7 @@ def test_lesions_and_false_alarms_are_counted_by_size():
     maps[0, 44, 44] = 1.0  # one pixel of the medium one
     maps[1, 80:84, 80:84] = 1.0  # 16: a small false alarm
     maps[2, 0:20, 0:20] = 1.0  # 400: a large one
-    counts = count_lesions(maps, find_regions(masks), 0.5)
+    counts = count_lesions(maps > 0.5, find_regions(masks))
     assert counts.recall == pytest.approx(2 / 4)
     assert counts.recall_by_size == (0.5, 1.0, 0.0)
     assert counts.false_alarms_per_image == pytest.approx((1 / 3, 0.0, 1 / 3))
@@ -89,6 +89,6 @@ def test_lesions_and_false_alarms_are_counted_by_size():
 
 def test_recall_of_a_size_that_does_not_occur_is_not_defined():
     masks = np.zeros((1, 10, 10), dtype=bool)
-    assert count_lesions(masks * 1.0, find_regions(masks), 0.5).recall is None
+    assert count_lesions(masks, find_regions(masks)).recall is None
     masks[0, 0, 0] = True
-    assert count_lesions(masks * 1.0, find_regions(masks), 0.5).recall_by_size == (None, None, 1.0)
+    assert count_lesions(masks, find_regions(masks)).recall_by_size == (None, None, 1.0)
