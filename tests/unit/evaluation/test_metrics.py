@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics
@@ -157,6 +157,7 @@ def test_f1_and_sensitivity_at_a_declared_threshold_equal_scikit_learn(tied_samp
     assert f1_score(labels, scores, scores.max()) == 0.0
 
 
+@settings(deadline=None)
 @given(arrays(np.float16, (2, 3, 4), elements=st.floats(-60000, 60000, width=16)))
 def test_ranks_are_in_the_order_of_the_values_and_lead_back_to_them(maps):
     ranked = rank_maps(maps)
