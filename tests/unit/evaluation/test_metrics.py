@@ -13,6 +13,7 @@ from anomalib_patchgan.evaluation import (
     auroc,
     average_precision,
     by_subject,
+    call_pixels,
     count_pixels,
     dice,
     f1_score,
@@ -148,6 +149,14 @@ def test_ceiling_is_the_best_dice_of_all_thresholds(maps_and_masks):
     maps, masks = maps_and_masks
     best = max(dice(maps > threshold, masks) for threshold in [-np.inf, *np.unique(maps)])
     assert count_pixels(rank_maps(maps), masks).best_dice() == pytest.approx(best)
+
+
+@pytest.mark.parametrize("threshold", [-70000.0, -1.0, 2.3, 2.30078125, 70000.0])
+def test_pixels_are_called_above_the_threshold_as_it_is_and_not_as_half_precision_rounds_it(threshold):
+    maps = np.array([[[-60000.0, -1.0, 2.298828125, 2.30078125, 60000.0]]], dtype=np.float16)
+    expected = maps.astype(np.float64) > threshold
+    assert np.array_equal(call_pixels(rank_maps(maps), threshold), expected)
+    assert np.array_equal(call_pixels(rank_maps(maps.astype(np.float64)), threshold), expected)
 
 
 def test_f1_and_sensitivity_at_a_declared_threshold_equal_scikit_learn(tied_sample):
