@@ -57,11 +57,8 @@ def test_pixel_numbers_are_those_of_scikit_learn(brain):
     assert number(rows, "dice") == pytest.approx(np.mean(f1_scores))
     lesion = masks.any(axis=(1, 2))
     per_image = [
-        [
-            metrics.f1_score(m.ravel(), (one > threshold).ravel())
-            for one, m in zip(maps[lesion], masks[lesion], strict=True)
-        ]
-        for maps in flat
+        [metrics.f1_score(masks[index].ravel(), (one[index] > threshold).ravel()) for index in np.flatnonzero(lesion)]
+        for one in flat
     ]
     assert number(rows, "dice_per_image") == pytest.approx(np.mean(per_image))
     ceiling = []
@@ -69,9 +66,8 @@ def test_pixel_numbers_are_those_of_scikit_learn(brain):
         precision, recall, _ = metrics.precision_recall_curve(masks.ravel(), one.ravel())
         ceiling.append(np.max(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
     assert number(rows, "dice_ceiling_oracle") == pytest.approx(np.mean(ceiling))
-    assert number(rows, "false_positive_area") == pytest.approx(
-        np.mean([(one[~lesion] > threshold).mean() for one in flat])
-    )
+    areas = [(one[~lesion] > threshold).mean() for one in flat]
+    assert number(rows, "false_positive_area") == pytest.approx(np.mean(areas))
     low, high = number(rows, "pixel_average_precision_low"), number(rows, "pixel_average_precision_high")
     assert low < number(rows, "pixel_average_precision") < high
 
@@ -125,23 +121,19 @@ def test_labels_of_another_threshold_are_flagged(write_store, tmp_path):
     assert not flags["Patch-GAN"]
 
 
-def test_subjects_have_a_table_where_some_are_normal(write_store, tmp_path):
+def test_subjects_have_a_table_where_some_are_normal(brain, write_store, tmp_path):
+    assert tables.subject_table(brain[0].data[0]) is None
     root = write_store(tmp_path, names=("skin",), models=("Patch-GAN",))
     (path,) = root.rglob("samples.parquet")
     samples = pd.read_parquet(path)
-    assert tables.subject_table(collect(Store(root)).data[0]) is None
     # Two subjects for every old one: one with its normal samples, one with its abnormal ones.
     samples["subject_id"] += np.where(samples["label"] == 1, "-patient", "-volunteer")
     samples.to_parquet(path, index=False)
     (data,) = collect(Store(root)).data
     (row,) = data.results
-    scores = pd.concat(
-        [
-            samples.assign(score=run.scores["raw_score"]).groupby("subject_id")[["label", "score"]].max()
-            for run in row.runs
-        ]
-    )
-    expected = [metrics.roc_auc_score(part["label"], part["score"]) for part in np.split(scores, 2)]
+    samples = samples.assign(**{str(run.seed): run.scores["raw_score"] for run in row.runs})
+    subjects = samples.groupby("subject_id")[["label", "0", "1"]].max()
+    expected = [metrics.roc_auc_score(subjects["label"], subjects[seed]) for seed in ("0", "1")]
     assert row.subject_area.value == pytest.approx(np.mean(expected))
     assert "maximum" in tables.subject_table(data).caption
 
@@ -153,14 +145,10 @@ def row_of(model, auroc):
 
 
 def test_mean_ranks_are_shown_with_five_data_sets_or_more():
+    third = [0.6, 0.7] * 3
     data = [
-        DataResult(
-            f"set {index}",
-            results=[
-                row_of(name, value) for name, value in zip("ABC", (0.9, 0.8, 0.6 + 0.1 * (index % 2)), strict=True)
-            ],
-        )
-        for index in range(6)
+        DataResult(f"set {index}", results=[row_of("A", 0.9), row_of("B", 0.8), row_of("C", value)])
+        for index, value in enumerate(third)
     ]
     ranked = ranked_models(Findings({}, data, []))
     assert ranked is not None
