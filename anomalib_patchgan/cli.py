@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The console script: ``anomalib-patchgan benchmark | report | prepare | leak-meter | phantoms | export | predict | ...``.
+"""The console script: ``anomalib-patchgan benchmark | report | prepare | ...``.
 
 Only the parser of the command that was asked for is built, and heavy packages are imported inside the commands, so that
 ``--help`` answers at once.
