@@ -21,7 +21,7 @@ from anomalib_patchgan.deploy.identity import ModelIdentity, read_model
 from anomalib_patchgan.deploy.quantisation import interquartile_range
 from anomalib_patchgan.deploy.runtimes import Outputs, UnsupportedError, predict_all, run_openvino
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.evaluation.bootstrap import auroc_draws, draw_subjects, paired_difference
+from anomalib_patchgan.evaluation.bootstrap import auroc_draws, draw_subjects, percentile_interval
 from anomalib_patchgan.evaluation.image import auroc
 
 # Calibrated scores this close to the threshold of 0.5 are ties: rounding may flip their label either way.
@@ -165,9 +165,10 @@ class ParityBench:
             maps = np.abs(reference.map.astype(np.float64) - outputs.map)
         flips, ties = count_flips(reference, outputs)
         found = auroc(self._labels, outputs.raw_score)
-        change = paired_difference(
-            (found, auroc_draws(self._labels, outputs.raw_score, self._draws)),
-            (auroc(self._labels, reference.raw_score), auroc_draws(self._labels, reference.raw_score, self._draws)),
+        # The same draws for both, so that what they share falls out of the difference.
+        interval = percentile_interval(
+            auroc_draws(self._labels, outputs.raw_score, self._draws)
+            - auroc_draws(self._labels, reference.raw_score, self._draws)
         )
         row = ParityRow(
             backend=name,
@@ -180,8 +181,8 @@ class ParityBench:
             map_mean=None if maps is None else float(maps.mean()),
             auroc=found,
             auroc_difference=found - auroc(self._labels, reference.raw_score),
-            auroc_low=None if change is None else change.interval.low,
-            auroc_high=None if change is None else change.interval.high,
+            auroc_low=None if interval is None else interval.low,
+            auroc_high=None if interval is None else interval.high,
             flips=flips,
             ties=ties,
             quantised=quantised,
