@@ -91,7 +91,7 @@ def test_keys_change_with_the_artefacts_asked_for(suite, prepared):
 
 def test_plan_says_how_strong_the_artefacts_are(suite, prepared):
     suite.artefacts = ArtefactsEntry(kinds=["noise"], severities=[1])
-    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, "the command")
+    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, {}, "the command")
     assert plan["artefacts"]["severities"] == [1]
     assert plan["artefacts"]["parameters"][0]["parameters"][0]["levels"] == [1.5]
     assert plan["jobs"][0]["artefacts"] == {"kinds": ["noise"], "severities": [1]}
@@ -119,7 +119,7 @@ def test_note_and_role_of_a_row_do_not_change_its_keys(suite, prepared):
 
 
 def test_plan_says_what_runs(suite, prepared):
-    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, "the command")
+    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, {}, "the command")
     assert plan["jobs"][0]["model"] == "A"
     assert plan["jobs"][0]["key"] == keys(suite, prepared)[0]
     assert plan["data"]["brain"]["split_sha256"] == "s"
