@@ -5,6 +5,7 @@
 
 import signal
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -35,7 +36,10 @@ def attempt_job(job: Job, track: Track) -> Run:
     """
     started = perf_counter()
     try:
-        from anomalib_patchgan.benchmark.job import run_job  # imports torch and anomalib
+        with warnings.catch_warnings():
+            # Importing anomalib warns of its own deprecated parts.
+            warnings.simplefilter("ignore")
+            from anomalib_patchgan.benchmark.job import run_job  # imports torch and anomalib
 
         with _interruptible():
             return run_job(job, track)

@@ -69,12 +69,14 @@ def run_suite(
     with make_display() as display, _terminated_as_interrupted():
         checking = "checking the suite"
         display.start(checking)
-        with outcome.overhead.part("checking"):
+        with outcome.overhead.part("importing and checking"):
             _check_classes_unless_done(suite, store, retry_failed)
         display.end(checking)
         with store.locked():
-            with outcome.overhead.part("preparing"):
+            with outcome.overhead.part("phantoms"):
                 store.clean()
+                _write_phantoms(suite, display)
+            with outcome.overhead.part("preparing"):
                 prepared = _prepare(suite, store, display)
                 speeds = _speeds(suite, store, prepared, display)
                 jobs = make_jobs(suite, prepared, speeds)
@@ -160,13 +162,18 @@ def _rescue(run: Run) -> str:
     return f"The result is in {folder / 'jobs' / run.key}, to be moved there."
 
 
+def _write_phantoms(suite: Suite, display: ProgressDisplay) -> None:
+    for name, entry in suite.data.items():
+        title = f"preparing {name}"
+        write_phantoms(name, entry, partial(display.start(title), "writing phantoms"))
+        display.end(title)
+
+
 def _prepare(suite: Suite, store: Store, display: ProgressDisplay) -> dict[str, DataSummary]:
     prepared = {}
     for name, entry in suite.data.items():
         title = f"preparing {name}"
-        track = display.start(title)
-        write_phantoms(name, entry, partial(track, "writing phantoms"))
-        prepared[name] = prepare_data(name, entry, store, partial(track, "reading the test set"))
+        prepared[name] = prepare_data(name, entry, store, partial(display.start(title), "reading the test set"))
         display.end(title)
     return prepared
 

@@ -21,7 +21,19 @@ def test_version_is_printed(capsys):
     ("argv", "expected"),
     [
         (["--help"], ["benchmark", "report", "prepare", "leak-meter", "phantoms", "--version"]),
-        (["benchmark", "--help"], ["SUITE.yaml", "--seeds", "--dry-run", "--retry-failed", "--print_config"]),
+        (
+            ["benchmark", "--help"],
+            [
+                "SUITE.yaml",
+                "--seeds",
+                "--dry-run",
+                "--retry-failed",
+                "--print_config",
+                "--runner",
+                "--jobs",
+                "--ray-address",
+            ],
+        ),
         (["report", "--help"], ["store", "--output"]),
         (["prepare", "--help"], ["--data", "--strict", "--split"]),
         (["leak-meter", "--help"], ["suite", "--model", "--data", "--output"]),
@@ -103,6 +115,13 @@ def test_printed_configuration_has_the_overrides(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "threads: 7" in printed
     assert "max_epochs: 9" in printed
+
+
+def test_runners_on_offer_are_those_there_are(capsys):
+    from anomalib_patchgan.benchmark.runners import RUNNERS
+
+    assert main(["benchmark", "--help"]) == 0
+    assert f"{{{','.join(RUNNERS)}}}" in "".join(capsys.readouterr().out.split())
 
 
 def test_a_collection_is_prepared_described_and_its_split_written(tmp_path, capsys):
