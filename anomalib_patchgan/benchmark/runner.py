@@ -82,6 +82,9 @@ def run_suite(
                 jobs = make_jobs(suite, prepared, speeds)
                 store.save_plan(describe_plan(suite, jobs, prepared, speeds, command))
             pending = [job for job in jobs if _state(job, store, retry_failed) == TO_RUN]
+            for name, row in suite.models.items():
+                if row.skip:
+                    display.say(f"{name} is skipped: {row.skip}")
             display.begin(len(jobs), len(jobs) - len(pending))
             if pending:
                 _run(runner, pending, store, display, outcome, fail_fast)

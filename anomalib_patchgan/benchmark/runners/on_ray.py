@@ -169,6 +169,8 @@ def _connect(ray: Any, address: str | None) -> None:
 def _import_ray() -> Any:
     # Nothing is sent anywhere unless the user asks for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Under `uv run`, Ray would send the working directory, with all data below it, to every node.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
     except ImportError as error:
