@@ -108,7 +108,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _fill_benchmark(parser: ArgumentParser) -> None:
-    from anomalib_patchgan.benchmark.suite import Settings
+    from anomalib_patchgan.benchmark.suite import Settings, describe_keys
 
     parser.usage = f"{PROGRAM} benchmark SUITE.yaml [options] [--data.NAME.KEY VALUE ...] [--models.NAME.KEY VALUE ...]"
     parser.description = (
@@ -128,6 +128,8 @@ def _fill_benchmark(parser: ArgumentParser) -> None:
     for option, (kind, text) in _RUNNER_OPTIONS.items():
         parser.add_argument(option, type=kind, help=text)
     parser.add_class_arguments(Settings)
+    for option, keys in describe_keys().items():
+        parser.add_argument_group(f"{option} VALUE", keys)
 
 
 def _benchmark_arguments(typed: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
+from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan.benchmark.suite_yaml import load_yaml
@@ -170,6 +171,12 @@ _SECTIONS = ("data", "models")
 _ARTEFACTS = "artefacts"
 _LOGGERS = "loggers"
 _FOLDERS = ("store", "report")
+_OPTIONS: dict[str, type] = {
+    "--data.NAME.KEY": DataEntry,
+    "--models.NAME.KEY": ModelEntry,
+    "--artefacts.KEY": ArtefactsEntry,
+    "--loggers.NAME.KEY": LoggerEntry,
+}
 # A key that starts so holds what several rows refer to by an anchor, and is no setting itself.
 _ANCHORS = "x-"
 
@@ -241,6 +248,16 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
             value = options.pop(0)
         _set_leaf(content, section, target, value)
     return content, remaining
+
+
+def describe_keys() -> dict[str, str]:
+    """What can be overridden below each section, for ``--help``: by option, its keys with their meaning."""
+    described = {}
+    for option, schema in _OPTIONS.items():
+        parameters = {parameter.arg_name: parameter.description for parameter in parse_docstring(schema.__doc__).params}
+        keys = (f"{item.name}: {' '.join(str(parameters[item.name]).split())}" for item in fields(schema))
+        described[option] = "  ".join(keys).replace("``", "")
+    return described
 
 
 def settings_arguments(content: dict[str, Any]) -> list[str]:
