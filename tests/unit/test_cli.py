@@ -35,6 +35,7 @@ def test_version_is_printed(capsys):
                 "--runner",
                 "--jobs",
                 "--ray-address",
+                "skip: Why",
             ],
         ),
         (["report", "--help"], ["store", "--output"]),
