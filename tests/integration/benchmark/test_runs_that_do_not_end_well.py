@@ -136,6 +136,14 @@ def test_minutes_are_turned_into_steps_once(tmp_path, monkeypatch):
     assert again["jobs"][0]["key"] == plan["jobs"][0]["key"]
 
 
+def test_training_whose_speed_cannot_be_measured_is_a_sentence(tmp_path, capsys):
+    model = MODELS["Raising"] | {"trainer": {"max_minutes": 1}}
+    path = write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"], "Raising": model})
+    assert main(["benchmark", str(path)]) == 2
+    expected = "Raising on squares: its speed cannot be measured (RuntimeError: this model never learns); expected"
+    assert expected in capsys.readouterr().err
+
+
 def test_loggers_of_a_suite_log_every_job_and_change_no_key(tmp_path):
     path = write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"]})
     assert main(["benchmark", str(path)]) == 0
