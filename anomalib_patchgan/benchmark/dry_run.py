@@ -27,5 +27,5 @@ def print_plan(suite: Suite, retry_failed: bool) -> None:
         table.add_row(job.key, job.data, job.model, job.role, str(job.seed), state)
     console.print(table)
     for name in unprepared:
-        count = len(suite.models) * len(suite.seeds)
+        count = sum(row.runs_on(name) for row in suite.models.values()) * len(suite.seeds)
         console.print(f"{name}: {count} jobs get their keys when its data are prepared", highlight=False)

@@ -81,6 +81,10 @@ def measure_leak(suite: Suite, model: str, data: str, start: Callable[[str], Non
     for name, offered, what in ((model, suite.models, "--model"), (data, suite.data, "--data")):
         if name not in offered:
             raise InputError(f"{what}: found {name!r}, expected one of {', '.join(offered)}.")
+    if not suite.models[model].runs_on(data):
+        raise InputError(
+            f"--data: found {data!r}, expected one of those on which {model} runs: {suite.models[model].data}."
+        )
     one = replace(suite, data={data: suite.data[data]}, models={model: replace(suite.models[model], backends=[])})
     start(f"preparing {data}")
     write_phantoms(data, one.data[data], lambda done, total: track("writing phantoms", done, total))

@@ -35,7 +35,10 @@ class DataSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One model on one data set with one seed."""
+    """One model on one data set with one seed.
+
+    One that has a ``skip`` is not run, for the reason that it says.
+    """
 
     key: str
     model: str
@@ -53,6 +56,7 @@ class Job:
     seed: int
     threads: int
     artefacts: ArtefactsEntry | None = None
+    skip: str = ""
 
     @property
     def title(self) -> str:
@@ -79,6 +83,7 @@ def make_jobs(suite: Suite, prepared: dict[str, DataSummary]) -> list[Job]:
         _make_job(suite, data, suite.data[data], summary, model, row, seed)
         for data, summary in prepared.items()
         for model, row in suite.models.items()
+        if row.runs_on(data)
         for seed in suite.seeds
     ]
 
@@ -144,4 +149,5 @@ def _make_job(
         seed=seed,
         threads=suite.threads,
         artefacts=suite.artefacts,
+        skip=row.skip,
     )

@@ -21,6 +21,9 @@ from anomalib_patchgan.benchmark.suite import Suite, sentence
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.store import Run, Store
 
+TO_RUN = "to run"
+"""State of a job of the plan that has no result yet and is to get one."""
+
 
 def run_suite(suite: Suite, command: str, retry_failed: bool = False) -> int:
     """Prepare the data, write the plan, run what has not run.
@@ -44,12 +47,12 @@ def run_suite(suite: Suite, command: str, retry_failed: bool = False) -> int:
         _check_classes_unless_done(suite, store, retry_failed)
         prepared = _prepare(suite, store, display)
         jobs = make_jobs(suite, prepared)
-        pending = [job for job in jobs if _is_pending(store.run_status(job.key), retry_failed)]
+        pending = [job for job in jobs if _state(job, store, retry_failed) == TO_RUN]
         store.save_plan(describe_plan(suite, jobs, prepared, command))
         display.begin(len(jobs), len(jobs) - len(pending))
         for job in pending:
             _run_and_store(job, store, display)
-    return sum(store.run_status(job.key) == "failed" for job in jobs)
+    return sum(_state(job, store) == "failed" for job in jobs)
 
 
 def planned_jobs(suite: Suite, retry_failed: bool = False) -> tuple[list[tuple[Job, str]], list[str]]:
@@ -66,10 +69,7 @@ def planned_jobs(suite: Suite, retry_failed: bool = False) -> tuple[list[tuple[J
     _check_classes_unless_done(suite, store, retry_failed)
     prepared = _known_data(suite, store)
     jobs = make_jobs(suite, prepared)
-    statuses = {job.key: store.run_status(job.key) for job in jobs}
-    table = [
-        (job, "to run" if _is_pending(statuses[job.key], retry_failed) else str(statuses[job.key])) for job in jobs
-    ]
+    table = [(job, _state(job, store, retry_failed)) for job in jobs]
     return table, [name for name in suite.data if name not in prepared]
 
 
@@ -84,8 +84,12 @@ def _prepare(suite: Suite, store: Store, display: ProgressDisplay) -> dict[str, 
     return prepared
 
 
-def _is_pending(status: str | None, retry_failed: bool) -> bool:
-    return status is None or (status == "failed" and retry_failed)
+def _state(job: Job, store: Store, retry_failed: bool = False) -> str:
+    """``finished``, ``failed``, ``skipped`` or ``to run``; a result from where a skipped job could run counts."""
+    status = store.run_status(job.key)
+    if job.skip and status != "finished":
+        return "skipped"
+    return TO_RUN if status is None or (status == "failed" and retry_failed) else status
 
 
 def _known_data(suite: Suite, store: Store) -> dict[str, DataSummary]:
@@ -99,8 +103,8 @@ def _check_classes_unless_done(suite: Suite, store: Store, retry_failed: bool) -
     The check imports torch and anomalib, which takes longer than everything else that a second start does.
     """
     prepared = _known_data(suite, store)
-    statuses = [store.run_status(job.key) for job in make_jobs(suite, prepared)]
-    if len(prepared) == len(suite.data) and not any(_is_pending(status, retry_failed) for status in statuses):
+    states = [_state(job, store, retry_failed) for job in make_jobs(suite, prepared)]
+    if len(prepared) == len(suite.data) and TO_RUN not in states:
         return
     with warnings.catch_warnings():
         # Importing anomalib warns of its own deprecated parts.
@@ -112,7 +116,8 @@ def _check_classes_unless_done(suite: Suite, store: Store, retry_failed: bool) -
             if entry.phantoms:
                 Blueprint(entry.phantoms.class_path, entry.phantoms.init_args, f"data.{name}.phantoms")
         for name, row in suite.models.items():
-            for data in suite.data:
+            # What a skipped row needs may not be installed here.
+            for data in filter(row.runs_on, suite.data if not row.skip else ()):
                 model_blueprint(name, row.class_path, row.arguments_for(data))
 
 

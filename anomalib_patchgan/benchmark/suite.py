@@ -4,28 +4,19 @@
 """The suite: which models on which data sets with which seeds, as a YAML file that the command line can override."""
 
 import json
-import re
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
+from anomalib_patchgan.benchmark.suite_yaml import load_yaml
 from anomalib_patchgan.data.artefacts import ARTEFACTS, SEVERITIES
 from anomalib_patchgan.errors import InputError
-
-
-class _YamlLoader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as text; here it is the number that everyone means."""
-
-
-_YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
 
 Role = Literal["method", "comparator", "trivial", "control"]
 
@@ -70,6 +61,8 @@ class ModelEntry:
         note: What a reader has to know about the row, such as where its weights come from.
         overrides: By name of a data set: ``init_args`` and ``trainer`` that go over those above.
         backends: Backends on which the trained model is exported, checked and timed.
+        data: Names of the data sets on which the row runs; all of them when not given.
+        skip: Why the row does not run here, such as weights that need a hub, in one sentence; it runs when empty.
     """
 
     class_path: str
@@ -79,6 +72,12 @@ class ModelEntry:
     note: str = ""
     overrides: dict[str, Any] = field(default_factory=dict)
     backends: list[str] = field(default_factory=list)
+    data: list[str] | None = None
+    skip: str = ""
+
+    def runs_on(self, data: str) -> bool:
+        """Whether the row is one for a data set."""
+        return self.data is None or data in self.data
 
     def arguments_for(self, data: str) -> dict[str, Any]:
         """Constructor arguments on one data set."""
@@ -154,6 +153,8 @@ _SETTINGS = tuple(item.name for item in fields(Settings))
 _SECTIONS = ("data", "models")
 _ARTEFACTS = "artefacts"
 _FOLDERS = ("store", "report")
+# A key that starts so holds what several rows refer to by an anchor, and is no setting itself.
+_ANCHORS = "x-"
 
 
 def read_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
@@ -194,13 +195,14 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
         InputError: The file is missing, is no YAML mapping, or an override names what is not in it.
     """
     try:
-        content = _load_yaml(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); expected a suite in YAML.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {sentence(error)}") from error
+    except (InputError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {sentence(error)}") from error
     known = [*_SETTINGS, *_SECTIONS, _ARTEFACTS]
     _expect(isinstance(content, dict), str(path), "holds no mapping", f"one with {', '.join(known)}")
+    content = {key: value for key, value in content.items() if not str(key).startswith(_ANCHORS)}
     for key in content:
         _expect(key in known, str(path), f"has the unknown key {key!r}", f"one of {', '.join(known)}")
     for key in _SECTIONS:
@@ -263,10 +265,6 @@ def sentence(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _load_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_YamlLoader)  # noqa: S506 - it is a SafeLoader
-
-
 def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> None:
     if section == _ARTEFACTS:
         # The one section without names.
@@ -287,9 +285,10 @@ def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> 
     if not isinstance(node, dict):
         raise InputError(f"--{section}.{target} goes below a value that is no mapping.")
     try:
-        node[leaf] = _load_yaml(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--{section}.{target} has the value {text!r}, which is not YAML.") from error
+        # Nothing is null in YAML; from the command line it is the text that clears a note.
+        node[leaf] = load_yaml(text) if text else ""
+    except InputError as error:
+        raise InputError(f"--{section}.{target} has the value {text!r}: {error}") from error
 
 
 def _data_entry(content: Any, where: str) -> DataEntry:
@@ -334,6 +333,10 @@ def _check_type(value: Any, annotation: Any, where: str) -> None:
     if get_origin(annotation) is Literal:
         _expect(value in get_args(annotation), where, f"is {value!r}", f"one of {', '.join(get_args(annotation))}")
         return
+    if get_origin(annotation) is UnionType:
+        if value is not None:
+            _check_type(value, get_args(annotation)[0], where)
+        return
     expected = get_origin(annotation) or annotation
     _expect(isinstance(value, expected), where, f"is {value!r}", f"a value of type {expected.__name__}")
     if expected is list:
@@ -348,7 +351,9 @@ def _check_together(suite: Suite) -> None:
     _expect(suite.threads > 0, "threads", f"is {suite.threads}", "a positive number")
     for name, row in suite.models.items():
         _check_overrides(row, f"models.{name}", set(suite.data))
-        for dataset in suite.data:
+        fits = row.data is None or (bool(row.data) and set(row.data) <= set(suite.data))
+        _expect(fits, f"models.{name}.data", f"is {row.data}", f"some of {', '.join(suite.data)}")
+        for dataset in filter(row.runs_on, suite.data):
             budget = {"max_epochs", "max_steps"} & set(row.trainer_for(dataset))
             _expect(bool(budget), f"models.{name}.trainer", "says no end of the training", "max_epochs or max_steps")
 

@@ -34,7 +34,7 @@ class Failure:
 
     Attributes:
         job: Its entry in the plan.
-        status: ``failed``, ``not run`` or ``unreadable``.
+        status: ``failed``, ``skipped``, ``not run`` or ``unreadable``.
         sentence: What happened.
         traceback: Full traceback, where there is one.
     """
@@ -228,6 +228,9 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
         row.planned += 1
         try:
             status = store.run_status(job["key"])
+            if job.get("skip") and status != "finished":
+                failures.append(Failure(job, "skipped", job["skip"]))
+                continue
             if status is None:
                 failures.append(Failure(job, "not run", "The job is in the plan but has left nothing in the store."))
                 continue

@@ -181,3 +181,16 @@ def test_stopped_suite_keeps_what_is_done_and_goes_on_from_there(tmp_path, capsy
     statuses = {job["model"]: store.run_status(job["key"]) for job in store.load_plan()["jobs"]}
     assert statuses == {"Tiny": "finished", "Stopped": None}
     assert isinstance(store.load_run(store.load_plan()["jobs"][0]["key"]).scores, pd.DataFrame)
+
+
+def test_skipped_row_stands_in_the_report_fails_nothing_and_runs_when_asked_for(tmp_path, capsys):
+    skipped = MODELS["Tiny by steps"] | {"class_path": "absent_package.Model", "skip": "Its weights need a hub."}
+    path = write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"], "Big": skipped})
+    command = ["benchmark", str(path), "--seeds=[0]"]
+    assert main(command) == 0
+    page = (path.parent / "report" / "README.md").read_text()
+    assert "Big on squares, seed 0, skipped: Its weights need a hub." in page
+    assert main([*command, "--models.Big.skip", ""]) == 2
+    assert "absent_package" in capsys.readouterr().err
+    assert main([*command, "--models.Big.skip", "", "--models.Big.class_path", "tiny_benchmark.TinyModel"]) == 0
+    assert runs_by_model(path)["Big"].status == "finished"

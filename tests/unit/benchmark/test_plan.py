@@ -97,6 +97,20 @@ def test_plan_says_how_strong_the_artefacts_are(suite, prepared):
     assert plan["jobs"][0]["artefacts"] == {"kinds": ["noise"], "severities": [1]}
 
 
+def test_row_that_names_its_data_sets_meets_no_other(suite, prepared):
+    suite.data["skin"] = suite.data["brain"]
+    suite.models["B"].data = ["skin"]
+    jobs = make_jobs(suite, prepared | {"skin": replace(prepared["brain"], key="l")})
+    assert {(job.model, job.data) for job in jobs} == {("A", "brain"), ("A", "skin"), ("B", "skin")}
+
+
+def test_reason_to_skip_a_row_is_in_its_jobs_and_not_in_their_keys(suite, prepared):
+    before = keys(suite, prepared)
+    suite.models["B"].skip = "Its weights need a hub."
+    assert [job.skip for job in make_jobs(suite, prepared)] == ["", "", *["Its weights need a hub."] * 2]
+    assert keys(suite, prepared) == before
+
+
 def test_note_and_role_of_a_row_do_not_change_its_keys(suite, prepared):
     before = keys(suite, prepared)
     suite.models["A"].note = "Now with a note."
