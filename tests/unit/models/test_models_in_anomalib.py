@@ -13,10 +13,22 @@ from anomalib.data import Folder, ImageBatch
 from anomalib.engine import Engine
 from PIL import Image
 
-from anomalib_patchgan.models import ConvolutionalAutoencoder, MeanIntensity, OneClassSvm, PatchGan
+from anomalib_patchgan.models import (
+    Alocc,
+    ConvolutionalAutoencoder,
+    FAnoGan,
+    GaussianAtlas,
+    MaximumIntensity,
+    MeanIntensity,
+    NearestNeighbours,
+    OneClassSvm,
+    PatchGan,
+    PatchScorer,
+)
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 
 QUIET = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False}
+OFF = {"evaluator": False, "visualizer": False}
 SMALL = {"image_size": 32, "width": 8, "discriminator_width": 16, "evaluator": False, "visualizer": False}
 
 
@@ -60,12 +72,29 @@ def raw_scores(model: torch.nn.Module, folder: Path, group: str) -> torch.Tensor
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: MeanIntensity(evaluator=False, visualizer=False),
-        lambda: OneClassSvm(evaluator=False, visualizer=False),
-        lambda: ConvolutionalAutoencoder(image_size=32, width=8, evaluator=False, visualizer=False),
+        lambda: MeanIntensity(**OFF),
+        lambda: MaximumIntensity(**OFF),
+        lambda: GaussianAtlas(image_size=32, **OFF),
+        lambda: NearestNeighbours(**OFF),
+        lambda: OneClassSvm(**OFF),
+        lambda: ConvolutionalAutoencoder(image_size=32, width=8, **OFF),
+        lambda: Alocc(image_size=32, width=8, **OFF),
+        lambda: FAnoGan(image_size=32, width=8, latent_size=16, **OFF),
+        lambda: PatchScorer(image_size=32, width=8, **OFF),
         lambda: PatchGan(**SMALL),
     ],
-    ids=["mean intensity", "one-class svm", "autoencoder", "patch-gan"],
+    ids=[
+        "mean intensity",
+        "maximum intensity",
+        "gaussian atlas",
+        "nearest neighbours",
+        "one-class svm",
+        "autoencoder",
+        "alocc",
+        "f-anogan",
+        "patch scorer",
+        "patch-gan",
+    ],
 )
 def test_a_model_trains_ranks_an_obvious_defect_first_and_survives_its_checkpoint(
     build: object, folder: Path, tmp_path: Path
