@@ -19,7 +19,7 @@ import numpy as np
 from measuring import interleaved_seconds, publish, ratios
 
 from anomalib_patchgan.data.phantoms import BrainPhantoms
-from anomalib_patchgan.data.volumes import Window, decode_intensities, prepare_intensities
+from anomalib_patchgan.data.volumes import Window, prepare_intensities
 
 if TYPE_CHECKING:
     from anomalib_patchgan.data.volumes import PreparedStack
@@ -71,7 +71,7 @@ def main() -> None:
 
 def read_prepared(stack: PreparedStack, index: int) -> None:
     """Read a whole slice as a dataset does."""
-    decode_intensities(stack.read(index, Window(0, 0, stack.shape[1], stack.shape[2])))
+    stack.read_intensities(index, Window(0, 0, stack.shape[1], stack.shape[2]))
 
 
 if __name__ == "__main__":
