@@ -17,6 +17,7 @@ from torch.nn import functional
 from anomalib_patchgan.models.components.learned import Learned
 from anomalib_patchgan.models.patch_scorer.torch_model import PATCH, PatchScorerModel
 from anomalib_patchgan.models.patchgan.components.corruption import corrupt
+from anomalib_patchgan.models.patchgan.components.variation import move, relight
 
 # A patch counts as corrupted from this share of visibly changed pixels on, and as intact only without any.
 CORRUPTED_SHARE = 0.1
@@ -26,7 +27,8 @@ class PatchScorer(Learned):
     """What Patch-GAN's corruptions teach without its generator, its adversary and its ranking.
 
     A fully convolutional network is trained to tell corrupted patches of normal images from intact ones. The
-    corruptions are Patch-GAN's own, so a difference between the two is not one of the data they see.
+    corruptions are Patch-GAN's own, and so is the variation of the images before it, so a difference between the two is
+    not one of the data they see.
 
     Args:
         image_size (int): Side that images are resized to, in pixels, a multiple of 16. Chosen by us.
@@ -38,6 +40,12 @@ class PatchScorer(Learned):
         top_share (float): Share of the highest patch logits that an image's score is the mean of, in (0, 1]. Chosen by
             us.
             Defaults to ``0.02``.
+        whole_image_share (float): Share in [0, 1] of corruptions that cover the whole image, as in Patch-GAN.
+            Defaults to ``0.1``.
+        movement (float): Strength >= 0 of the movement of images in training, as in Patch-GAN.
+            Defaults to ``1.0``.
+        lighting (float): Strength >= 0 of the variation of their light, as in Patch-GAN.
+            Defaults to ``1.0``.
         learning_rate (float): Largest step size of AdamW, cosine-annealed to 0 over the training. Chosen by us.
             Defaults to ``2e-3``.
         pre_processor (PreProcessor | bool): Pre-processor, or whether to use the default (resize to image_size).
@@ -61,6 +69,9 @@ class PatchScorer(Learned):
         channels: int = 3,
         width: int = 32,
         top_share: float = 0.02,
+        whole_image_share: float = 0.1,
+        movement: float = 1.0,
+        lighting: float = 1.0,
         learning_rate: float = 2e-3,
         pre_processor: PreProcessor | bool = True,
         post_processor: PostProcessor | bool = True,
@@ -69,6 +80,9 @@ class PatchScorer(Learned):
     ) -> None:
         super().__init__(image_size, pre_processor, post_processor, evaluator, visualizer)
         self.model = PatchScorerModel(image_size, channels, width, top_share)
+        self.whole_image_share = whole_image_share
+        self.movement = movement
+        self.lighting = lighting
         self.learning_rate = learning_rate
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -81,8 +95,8 @@ class PatchScorer(Learned):
     def training_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """Cross-entropy of corrupted and intact patches of normal images [N, 3, H, W]."""
         del args, kwargs
-        image = self.model.to_channels(batch.image)
-        corrupted, changed = corrupt(image)
+        image = relight(move(self.model.to_channels(batch.image), self.movement), self.lighting)
+        corrupted, changed = corrupt(image, self.whole_image_share)
         # Half the images stay intact, so that the network also learns what a whole normal image looks like.
         half = len(image) // 2
         seen = torch.cat([corrupted[half:], image[:half]])
