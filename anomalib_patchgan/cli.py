@@ -18,7 +18,7 @@ from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -112,6 +112,14 @@ def _fill_benchmark(parser: ArgumentParser) -> None:
     )
     for option, text in _BENCHMARK_SWITCHES.items():
         parser.add_argument(option, action="store_true", help=text)
+    parser.add_argument(
+        "--runner",
+        type=Literal["in_process", "processes", "ray"],
+        default="in_process",
+        help="where jobs run: here, in child processes, or on a Ray cluster; the scores are the same",
+    )
+    for option, (kind, text) in _RUNNER_OPTIONS.items():
+        parser.add_argument(option, type=kind, help=text)
     parser.add_class_arguments(Settings)
 
 
@@ -142,15 +150,20 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
         print_plan(suite, retry_failed=options.retry_failed)
         return 0
     from anomalib_patchgan.benchmark.runner import run_suite
+    from anomalib_patchgan.benchmark.runners import make_runner
     from anomalib_patchgan.report import write_report
 
     command = shlex.join([PROGRAM, "benchmark", *typed])
-    failed = run_suite(suite, command, retry_failed=options.retry_failed)
-    page = write_report(suite.store_folder, suite.report_folder, command)
-    if failed:
-        print(f"{failed} jobs failed; the report has them, --retry-failed runs them again", file=sys.stderr)
+    runner = make_runner(options.runner, jobs=options.jobs, ray_address=options.ray_address)
+    outcome = run_suite(suite, command, runner, retry_failed=options.retry_failed, fail_fast=options.fail_fast)
+    with outcome.overhead.part("report"):
+        page = write_report(suite.store_folder, suite.report_folder, command)
+    if outcome.ran:
+        print(outcome.overhead, file=sys.stderr)
+    if outcome.failed:
+        print(f"{outcome.failed} jobs failed; the report has them, --retry-failed runs them again", file=sys.stderr)
     print(page)
-    return int(failed > 0)
+    return int(outcome.failed > 0)
 
 
 def _fill_report(parser: ArgumentParser) -> None:
@@ -216,7 +229,7 @@ def _leak_meter(options: Namespace, typed: list[str]) -> int:
 
     suite = read_suite(options.suite)
     with make_display() as display:
-        leak = measure_leak(suite, options.model, options.data, display.start, display.step)
+        leak = measure_leak(suite, options.model, options.data, display)
     text = describe_leak(leak)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -251,8 +264,8 @@ def _phantoms(options: Namespace, typed: list[str]) -> int:
     phantoms_class = _phantom_classes()[options.collection]
     phantoms = phantoms_class(**{field.name: values[field.name] for field in fields(phantoms_class)})
     with make_display() as display:
-        display.start(f"writing phantoms to {values.root}")
-        phantoms.write(values.root, lambda done, total: display.step("files", done, total))
+        track = display.start(f"writing phantoms to {values.root}")
+        phantoms.write(values.root, lambda done, total: track("files", done, total))
     print(values.root)
     return 0
 
@@ -263,11 +276,11 @@ def _frozen_phantoms(values: Namespace) -> int:
 
     frozen = load_frozen(values.name)
     with make_display() as display:
-        display.start(f"writing phantoms to {values.root}")
-        frozen.write(values.root, lambda done, total: display.step("files", done, total))
+        writing = display.start(f"writing phantoms to {values.root}")
+        frozen.write(values.root, lambda done, total: writing("files", done, total))
         if values.verify:
-            display.start(f"verifying {values.root}")
-            frozen.verify(values.root, lambda done, total: display.step("files", done, total))
+            verifying = display.start(f"verifying {values.root}")
+            frozen.verify(values.root, lambda done, total: verifying("files", done, total))
     print(values.root)
     return 0
 
@@ -284,6 +297,11 @@ _PRINT_CONFIG = "--print_config"
 _BENCHMARK_SWITCHES = {
     "--dry-run": "print the plan and write nothing",
     "--retry-failed": "run the jobs again that failed before",
+    "--fail-fast": "stop at the first job that fails",
+}
+_RUNNER_OPTIONS = {
+    "--jobs": (int, "jobs at a time, for --runner processes; as many as the cores carry when not given"),
+    "--ray-address": (str, "address of a Ray cluster, for --runner ray; one on this machine when not given"),
 }
 
 COMMANDS = {

@@ -159,6 +159,12 @@ class RawScoreRecorder(Callback):
         """Tell where the training is."""
         self._track("epoch", trainer.current_epoch, trainer.max_epochs or 0)
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Forget a calibration of weights that have just changed."""
+        self._calibration = _Batches()
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep what the model logged in this epoch."""
         for name, value in sorted(trainer.callback_metrics.items()):

@@ -55,7 +55,8 @@ class ModelEntry:
 
     Attributes:
         class_path: Dotted path of the model's class.
-        trainer: Arguments of Lightning's trainer; ``max_epochs`` or ``max_steps`` has to be one of them.
+        trainer: Arguments of Lightning's trainer; ``max_epochs``, ``max_steps`` or ``max_minutes`` has to be one of
+            them. Minutes of training are turned into steps when the plan is written.
         init_args: Constructor arguments of the model.
         role: What the row is there for.
         note: What a reader has to know about the row, such as where its weights come from.
@@ -102,6 +103,19 @@ class ArtefactsEntry:
 
 
 @dataclass(kw_only=True)
+class LoggerEntry:
+    """Where trainings are logged beside the store.
+
+    Attributes:
+        class_path: Dotted path of a logger's class, such as ``anomalib.loggers.AnomalibTensorBoardLogger``.
+        init_args: Its constructor arguments; where it takes a name and none is given, it gets that of the job.
+    """
+
+    class_path: str
+    init_args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True)
 class Settings:
     """Settings of a suite
 
@@ -132,11 +146,13 @@ class Suite(Settings):
         data: Data sets by name.
         models: Rows by name.
         artefacts: Artefacts to test under beside the clean test set, or None for the clean one alone.
+        loggers: Loggers of every training, by name; what they keep is no part of the result.
     """
 
     data: dict[str, DataEntry]
     models: dict[str, ModelEntry]
     artefacts: ArtefactsEntry | None = None
+    loggers: dict[str, LoggerEntry] = field(default_factory=dict)
 
     @property
     def store_folder(self) -> Path:
@@ -152,6 +168,7 @@ class Suite(Settings):
 _SETTINGS = tuple(item.name for item in fields(Settings))
 _SECTIONS = ("data", "models")
 _ARTEFACTS = "artefacts"
+_LOGGERS = "loggers"
 _FOLDERS = ("store", "report")
 # A key that starts so holds what several rows refer to by an anchor, and is no setting itself.
 _ANCHORS = "x-"
@@ -188,8 +205,8 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
         overrides: Command-line options.
 
     Returns:
-        The content, and the options that are not of the form ``--data.NAME.KEY VALUE``, ``--models.NAME.KEY VALUE`` or
-        ``--artefacts.KEY VALUE``.
+        The content, and the options that are not of the form ``--data.NAME.KEY VALUE``, ``--models.NAME.KEY VALUE``,
+        ``--loggers.NAME.KEY VALUE`` or ``--artefacts.KEY VALUE``.
 
     Raises:
         InputError: The file is missing, is no YAML mapping, or an override names what is not in it.
@@ -200,7 +217,7 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
         raise InputError(f"{path} cannot be read ({error.strerror}); expected a suite in YAML.") from error
     except (InputError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {sentence(error)}") from error
-    known = [*_SETTINGS, *_SECTIONS, _ARTEFACTS]
+    known = [*_SETTINGS, *_SECTIONS, _ARTEFACTS, _LOGGERS]
     _expect(isinstance(content, dict), str(path), "holds no mapping", f"one with {', '.join(known)}")
     content = {key: value for key, value in content.items() if not str(key).startswith(_ANCHORS)}
     for key in content:
@@ -208,12 +225,14 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
     for key in _SECTIONS:
         filled = isinstance(content.get(key), dict) and bool(content[key])
         _expect(filled, f"{path}: {key}", f"is {content.get(key)!r}", "a mapping of names to entries")
+    content[_LOGGERS] = content.get(_LOGGERS) or {}
+    _expect(isinstance(content[_LOGGERS], dict), f"{path}: {_LOGGERS}", "is no mapping", "names of entries")
     remaining: list[str] = []
     options = list(overrides)
     while options:
         option = options.pop(0)
         section, _, target = option.removeprefix("--").partition(".")
-        if not (option.startswith("--") and section in {*_SECTIONS, _ARTEFACTS} and target):
+        if not (option.startswith("--") and section in {*_SECTIONS, _ARTEFACTS, _LOGGERS} and target):
             remaining.append(option)
             continue
         target, separator, value = target.partition("=")
@@ -247,6 +266,7 @@ def make_suite(settings: Namespace, content: dict[str, Any], path: Path) -> Suit
             data={name: _data_entry(value, f"data.{name}") for name, value in content["data"].items()},
             models={name: _entry(ModelEntry, value, f"models.{name}") for name, value in content["models"].items()},
             artefacts=_artefacts_entry(content.get(_ARTEFACTS)),
+            loggers={name: _entry(LoggerEntry, value, f"loggers.{name}") for name, value in content[_LOGGERS].items()},
         )
         _check_together(suite)
     except InputError as error:
@@ -354,8 +374,17 @@ def _check_together(suite: Suite) -> None:
         fits = row.data is None or (bool(row.data) and set(row.data) <= set(suite.data))
         _expect(fits, f"models.{name}.data", f"is {row.data}", f"some of {', '.join(suite.data)}")
         for dataset in filter(row.runs_on, suite.data):
-            budget = {"max_epochs", "max_steps"} & set(row.trainer_for(dataset))
-            _expect(bool(budget), f"models.{name}.trainer", "says no end of the training", "max_epochs or max_steps")
+            _check_budget(row.trainer_for(dataset), f"models.{name}.trainer")
+
+
+def _check_budget(trainer: dict[str, Any], where: str) -> None:
+    budget = {"max_epochs", "max_steps", "max_minutes"} & set(trainer)
+    _expect(bool(budget), where, "says no end of the training", "max_epochs, max_steps or max_minutes")
+    twice = {"max_steps", "max_minutes"} <= budget
+    _expect(not twice, where, "has both max_steps and max_minutes", "one of them, since minutes are turned into steps")
+    for key in sorted(budget):
+        whole = isinstance(trainer[key], int) or (key == "max_minutes" and isinstance(trainer[key], float))
+        _expect(whole and trainer[key] > 0, f"{where}.{key}", f"is {trainer[key]!r}", "a positive number")
 
 
 def _check_overrides(row: ModelEntry, where: str, datasets: set[str]) -> None:

@@ -161,6 +161,13 @@ def test_artefacts_can_be_set_and_switched_on_from_the_command_line(content, wri
     assert (suite.artefacts.kinds, suite.artefacts.severities) == (["motion"], [2])
 
 
+def test_loggers_are_read_and_overridden_as_the_other_entries(content, write):
+    content["loggers"] = {"board": {"class_path": "anomalib.loggers.AnomalibTensorBoardLogger"}}
+    suite = read_suite(write(content), ["--loggers.board.init_args.save_dir", "logs"])
+    assert suite.loggers["board"].init_args == {"save_dir": "logs"}
+    assert read_suite(write(dump_suite(suite))) == suite
+
+
 @pytest.mark.parametrize("artefacts", [None, {"kinds": ["gamma"], "severities": [5]}])
 def test_dumped_suite_reads_back_as_the_same_suite(content, write, artefacts):
     content["artefacts"] = artefacts
@@ -179,6 +186,23 @@ def test_dumped_suite_reads_back_as_the_same_suite(content, write, artefacts):
         ),
         (("models", "Patch-GAN", "role"), "hero", "models.Patch-GAN.role is 'hero'; expected one of method"),
         (("models", "v1.5 untrained", "trainer"), {}, "models.v1.5 untrained.trainer says no end of the training"),
+        (
+            ("models", "v1.5 untrained", "trainer"),
+            {"max_epochs": 0},
+            "trainer.max_epochs is 0; expected a positive number",
+        ),
+        (
+            ("models", "Patch-GAN", "trainer"),
+            {"max_steps": 1.5},
+            "trainer.max_steps is 1.5; expected a positive number",
+        ),
+        (
+            ("models", "v1.5 untrained", "trainer"),
+            {"max_steps": 1, "max_minutes": 1},
+            "has both max_steps and max_minutes; expected one of them",
+        ),
+        (("loggers",), {"mine": {}}, "loggers.mine has no class_path"),
+        (("loggers",), ["mine"], "loggers is no mapping"),
         (("models", "Patch-GAN", "trainer"), 3, "models.Patch-GAN.trainer is 3; expected a value of type dict"),
         (("models", "Patch-GAN", "overrides"), {"skin": {}}, "overrides names 'skin'; expected one of brain"),
         (("models", "Patch-GAN", "overrides"), {"brain": {"init": {}}}, "overrides.brain has the unknown key 'init'"),
