@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from anomalib_patchgan.benchmark.classes import Blueprint, import_class, takes
 from anomalib_patchgan.benchmark.environment import describe_environment
+from anomalib_patchgan.benchmark.labels import declare_thresholds, declared_thresholds
 from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.recorder import RawScoreRecorder, TrackEpoch
 from anomalib_patchgan.benchmark.suite import LoggerEntry
@@ -54,6 +55,7 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
         if leak:
             datamodule.setup()
             datamodule.leak()
+        declare_thresholds(model)
         recorder = RawScoreRecorder(_height_and_width(datamodule.image_size), track)
         engine = place.engine([recorder], job.trainer, _loggers(job))
         engine.fit(model, datamodule=datamodule)
@@ -87,6 +89,7 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
             timings=timings,
             environment=describe_environment() | {"accelerator": str(model.device)},
             deployment=deployment,
+            thresholds=declared_thresholds(model),
             scores=scores,
             calibration=recorder.calibration(datamodule.val_data.samples),
             maps=maps,

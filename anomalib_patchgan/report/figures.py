@@ -14,8 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anomalib_patchgan.report.findings import ROC_GRID, DataResult, ModelResult
+from anomalib_patchgan.report.findings import DataResult, ModelResult
 from anomalib_patchgan.report.robustness import Curve, label
+from anomalib_patchgan.report.scores import ROC_GRID
 
 # Colours that no two parts share, so that each can be handed over to the style sheet of the page.
 _INK = "#1b1f24"

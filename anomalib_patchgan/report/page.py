@@ -38,6 +38,8 @@ class Section:
     sentences: list[str]
     results: tables.Table
     comparisons: tables.Table
+    pixel_comparisons: tables.Table | None
+    details: list[tables.Table]
     groups: tables.Table | None
     facts: list[tuple[str, str]]
     roc: str | None
@@ -116,6 +118,8 @@ def _section(store: Store, findings: Findings, data: DataResult, position: int) 
         sentences=verdict.verdict_sentences(data, findings.method),
         results=tables.result_table(data),
         comparisons=tables.comparison_table(data, findings.method),
+        pixel_comparisons=tables.pixel_comparison_table(data, findings.method),
+        details=tables.detail_tables(data),
         groups=tables.group_table(data),
         facts=tables.card_facts(data),
         roc=figures.roc_figure(data),
@@ -135,6 +139,7 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
         "findings": findings,
         "sections": sections,
         "overall": verdict.overall_verdict(findings),
+        "ranks": tables.rank_table(findings),
         "deployment": tables.deployment_table(findings),
         "models": tables.model_table(findings),
         "timings": tables.timing_table(findings),
