@@ -4,6 +4,7 @@
 """Patch-GAN by anomalib's model contract."""
 
 import logging
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,6 +43,10 @@ CORRUPTED_SHARE = 0.1
 CORRUPTED_IMAGES = 2 / 3
 # Patches of either kind that enter the pairwise ranking loss of one step.
 RANKED_PATCHES = 512
+# Weight of the pixels' part of the ranking loss: corrupted pixels are few, so their mean loss is small.
+PIXEL_RANKING = 5.0
+# Largest norm of a network's gradient; only the spikes of a training are above it.
+GRADIENT_LIMIT = 5.0
 # Images at most that the novelty distribution is fitted to.
 REFERENCE_IMAGES = 1024
 
@@ -100,7 +105,7 @@ class PatchGan(AnomalibModule):
         lighting (float): Strength >= 0 of the variation of their light (gain, gamma, uneven light, noise); 0 where
             absolute brightness tells normal from abnormal, as in a patch that a lesion fills.
             Defaults to ``1.0``.
-        learning_rate (float): Step size of Adam (betas 0.5, 0.99), cosine-annealed to 0 over the training.
+        learning_rate (float): Largest step size of Adam; it rises for a twentieth of the training and falls to 0.
             Defaults to ``2e-3``.
         training_steps (int): Training ends by itself after this many optimiser steps; the trainer's max_epochs,
             max_steps and max_time may end it sooner.
@@ -208,14 +213,24 @@ class PatchGan(AnomalibModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One Adam over all networks; each network's loss reaches only its own weights (see :meth:`training_step`)."""
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, betas=(0.5, 0.99))
+        model = self.model
+        adversaries = [*model.reconstructor.parameters(), *model.discriminator.parameters()]
+        ranking = [*model.ranker.parameters(), model.evidence_trust]
+        optimizer = torch.optim.Adam(
+            # Adversaries chase each other, so the first moment of theirs is short (Radford et al., 2016).
+            [{"params": adversaries, "betas": (0.5, 0.99)}, {"params": ranking, "betas": (0.9, 0.99)}],
+            lr=self.learning_rate,
+        )
         planned = self.trainer.estimated_stepping_batches
         steps = max(1, int(min(self.training_steps, planned)))
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * min(1.0, step / steps))))),
-        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Limit the norm of each network's gradient by itself, so that none can throw another off."""
+        del optimizer
+        for network in (self.model.reconstructor, self.model.discriminator, self.model.ranker):
+            torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_LIMIT)
 
     def training_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """One simultaneous step of reconstructor, discriminator and ranker.
@@ -313,7 +328,7 @@ class PatchGan(AnomalibModule):
         by_pixel = functional.binary_cross_entropy_with_logits(pixels, target)
         with torch.no_grad():
             right = (image_scores[first].unsqueeze(1) > image_scores[last].unsqueeze(0)).float()
-        return by_patch + by_image + by_pixel, right.mean() if right.numel() else right.new_tensor(0.5)
+        return by_patch + by_image + PIXEL_RANKING * by_pixel, right.mean() if right.numel() else right.new_tensor(0.5)
 
     def _seed_draws(self, step: int, part: int) -> None:
         """Let what is drawn next depend on seed, step and process alone, so that a resumed training repeats it."""
@@ -387,6 +402,12 @@ class PatchGan(AnomalibModule):
         """Score a validation batch; the post-processor calibrates on it."""
         del args, kwargs
         return batch.update(**self.model(batch.image)._asdict())
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Share of the largest learning rate at a step: it rises for a twentieth of the steps, then falls as a cosine."""
+    rise = max(1, steps // 20)
+    return min((step + 1) / rise, 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
 
 
 def sample(chosen: Tensor, most: int) -> Tensor:
