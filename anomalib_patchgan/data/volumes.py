@@ -177,7 +177,7 @@ def prepare_intensities(path: Path, cache_dir: Path, declared: IntensityRange | 
         kept = np.ascontiguousarray(voxels[box.where])
         found = declared or tissue_range(_without_background(kept, sum(box.counts)))
         if found is None or not kept.size:
-            raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected a brain image.")
+            raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected an image.")
         if voxels.dtype.name in _KEPT_AS_THEY_ARE:
             stored, stored_range = kept, found
         else:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import nibabel
 import numpy as np
-from measuring import interleaved_seconds, publish, ratios
+from measuring import interleaved, publish, ratios
 
 from anomalib_patchgan.data.phantoms import BrainPhantoms
 from anomalib_patchgan.data.volumes import Window, prepare_intensities
@@ -56,9 +56,9 @@ def main() -> None:
             for subject, index in epoch:
                 np.asarray(nibabel.load(paths[subject]).dataobj[..., index], dtype=np.float32)
 
-        nibabels, repeated = interleaved_seconds(options.rounds, by_nibabel, from_cache)
-    cached = [seconds / _REPETITIONS for seconds in repeated]
-    least, median, most = ratios(nibabels, cached)
+        nibabels, repeated = interleaved(options.rounds, by_nibabel, from_cache)
+    cached = [seconds / _REPETITIONS for seconds in repeated.seconds]
+    least, median, most = ratios(nibabels.seconds, cached)
     publish(
         "An epoch over slices: how many times faster than nibabel a slice",
         ["median of the rounds", "least", "most"],

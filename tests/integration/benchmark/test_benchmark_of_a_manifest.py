@@ -117,8 +117,8 @@ def test_patch_gan_trains_and_is_tested_on_each_manifest(finished):
 def test_what_is_scored_is_what_the_manifest_lists(finished, name, protocol):
     _, store, runs, _ = finished
     samples = store.load_data(runs[name].data_key).samples
-    assert set(samples["protocol"]) == {protocol}
-    assert set(samples["label_index"]) == {0, 1}
+    assert runs[name].protocol == protocol
+    assert set(samples["label"]) == {0, 1}
     assert len(runs[name].scores) == len(samples)
     assert np.isfinite(runs[name].scores["raw_score"]).all()
 
