@@ -10,6 +10,7 @@ Only the parser of the command that was asked for is built, and heavy packages a
 # ruff: noqa: ARG001 - every command is called alike
 # ruff: noqa: T201 - this is where printing is done
 
+import errno
 import os
 import shlex
 import sys
@@ -28,6 +29,7 @@ from anomalib_patchgan.errors import InputError
 PROGRAM = "anomalib-patchgan"
 INPUT_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INPUT_ERROR_STATUS
     except ArgumentError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return INPUT_ERROR_STATUS
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        print(f"error: {error.filename or 'a file'} cannot be written ({error.strerror})", file=sys.stderr)
         return INPUT_ERROR_STATUS
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one ended", file=sys.stderr)

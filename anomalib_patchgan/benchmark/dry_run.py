@@ -36,6 +36,9 @@ def print_plan(suite: Suite, retry_failed: bool) -> None:
         shown = "" if state != TO_RUN else "not known" if estimate is None else _duration(estimate)
         table.add_row(job.key, job.data, job.model, job.role, str(job.seed), state, shown)
     console.print(table)
+    for name, row in suite.models.items():
+        if row.skip:
+            console.print(f"{name} is skipped: {row.skip}", highlight=False, markup=False)
     for name in planned.unprepared:
         count = sum(row.runs_on(name) for row in suite.models.values()) * len(suite.seeds)
         console.print(f"{name}: {count} jobs get their keys when its data are prepared", highlight=False)

@@ -34,7 +34,12 @@ class Overhead:
             self._add(name, perf_counter() - started)
 
     def add_run(self, run: Run) -> None:
-        """Count the stages of a run as work and the rest of it as the suite's own."""
+        """Count the stages of a run as work and the rest of it as the suite's own.
+
+        One that failed counts as neither, since it is not known in which stage.
+        """
+        if run.status != "finished":
+            return
         work = sum(run.timings.get(stage, 0.0) for stage in _WORK)
         self.work += work
         self._add(_IN_JOBS, run.timings.get("total", work) - work)

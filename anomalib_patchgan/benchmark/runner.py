@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from anomalib_patchgan.benchmark.attempt import attempt_job
+from anomalib_patchgan.benchmark.attempt import attempt_job, interruptible
 from anomalib_patchgan.benchmark.budget import Speed
 from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.datasets import prepare_data, summarise_data, write_phantoms
@@ -21,7 +21,7 @@ from anomalib_patchgan.benchmark.overhead import Overhead
 from anomalib_patchgan.benchmark.plan import DataSummary, Job, describe_plan, make_jobs, unmeasured_jobs
 from anomalib_patchgan.benchmark.progress import ProgressDisplay, make_display
 from anomalib_patchgan.benchmark.runners import Runner
-from anomalib_patchgan.benchmark.suite import Suite
+from anomalib_patchgan.benchmark.suite import Suite, sentence
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.store import CannotWriteError, Run, Store
 
@@ -69,17 +69,22 @@ def run_suite(
     with make_display() as display, _terminated_as_interrupted():
         checking = "checking the suite"
         display.start(checking)
-        with outcome.overhead.part("checking"):
+        with outcome.overhead.part("importing and checking"):
             _check_classes_unless_done(suite, store, retry_failed)
         display.end(checking)
         with store.locked():
-            with outcome.overhead.part("preparing"):
+            with outcome.overhead.part("phantoms"):
                 store.clean()
+                _write_phantoms(suite, display)
+            with outcome.overhead.part("preparing"):
                 prepared = _prepare(suite, store, display)
                 speeds = _speeds(suite, store, prepared, display)
                 jobs = make_jobs(suite, prepared, speeds)
                 store.save_plan(describe_plan(suite, jobs, prepared, speeds, command))
             pending = [job for job in jobs if _state(job, store, retry_failed) == TO_RUN]
+            for name, row in suite.models.items():
+                if row.skip:
+                    display.say(f"{name} is skipped: {row.skip}")
             display.begin(len(jobs), len(jobs) - len(pending))
             if pending:
                 _run(runner, pending, store, display, outcome, fail_fast)
@@ -151,22 +156,26 @@ def _save(run: Run, store: Store) -> None:
 
 def _rescue(run: Run) -> str:
     """Keep a result that the store does not take where temporary files go, rather than lose it."""
-    folder = Path(tempfile.mkdtemp(prefix="anomalib-patchgan-rescued-"))
     try:
+        folder = Path(tempfile.mkdtemp(prefix="anomalib-patchgan-rescued-"))
         Store(folder).save_run(run)
-    except CannotWriteError:
-        folder.rmdir()
-        return "Its result is lost, since there is no room for it elsewhere either."
+    except (CannotWriteError, OSError):
+        return "The result is lost, since there is no room for it elsewhere either."
     return f"The result is in {folder / 'jobs' / run.key}, to be moved there."
+
+
+def _write_phantoms(suite: Suite, display: ProgressDisplay) -> None:
+    for name, entry in suite.data.items():
+        title = f"preparing {name}"
+        write_phantoms(name, entry, partial(display.start(title), "writing phantoms"))
+        display.end(title)
 
 
 def _prepare(suite: Suite, store: Store, display: ProgressDisplay) -> dict[str, DataSummary]:
     prepared = {}
     for name, entry in suite.data.items():
         title = f"preparing {name}"
-        track = display.start(title)
-        write_phantoms(name, entry, partial(track, "writing phantoms"))
-        prepared[name] = prepare_data(name, entry, store, partial(track, "reading the test set"))
+        prepared[name] = prepare_data(name, entry, store, partial(display.start(title), "reading the test set"))
         display.end(title)
     return prepared
 
@@ -197,7 +206,14 @@ def _speeds(suite: Suite, store: Store, prepared: dict[str, DataSummary], displa
         from anomalib_patchgan.benchmark.speed import measure_speed  # imports torch and anomalib
 
         title = f"{job.model} on {job.data}"
-        speeds[key] = measure_speed(job, display.start(title))
+        try:
+            with interruptible():
+                speeds[key] = measure_speed(job, display.start(title))
+        except InputError:
+            raise
+        except Exception as error:
+            message = f"{title}: its speed cannot be measured ({type(error).__name__}: {sentence(error)})"
+            raise InputError(f"{message}; expected a training that runs, or max_epochs or max_steps.") from error
         display.end(title)
         display.say(
             f"{title}: {speeds[key].steps_per_second:.3g} steps a second, by which minutes are turned into steps"

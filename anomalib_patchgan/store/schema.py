@@ -76,6 +76,19 @@ class Run:
     artefacts: pd.DataFrame | None = None
     artefact_pixels: pd.DataFrame | None = None
 
+    def check(self) -> None:
+        """Check what the store expects of a run.
+
+        Raises:
+            ValueError: The status is unknown, or a finished run has no scores or maps of another length.
+        """
+        if self.status not in {"finished", "failed"}:
+            raise ValueError(f"run {self.key} has status {self.status!r}, expected 'finished' or 'failed'")
+        if self.status == "finished" and self.scores is None:
+            raise ValueError(f"run {self.key} is finished but has no scores")
+        if self.scores is not None and self.maps is not None and len(self.maps) != len(self.scores):
+            raise ValueError(f"run {self.key} has {len(self.maps)} maps for {len(self.scores)} scores")
+
 
 @dataclass(kw_only=True)
 class DataRecord:

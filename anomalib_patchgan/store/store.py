@@ -60,12 +60,7 @@ class Store:
             FileExistsError: A finished run is stored under this key.
             ValueError: The status is unknown, or a finished run has no scores or maps of another length.
         """
-        if run.status not in {"finished", "failed"}:
-            raise ValueError(f"run {run.key} has status {run.status!r}, expected 'finished' or 'failed'")
-        if run.status == "finished" and run.scores is None:
-            raise ValueError(f"run {run.key} is finished but has no scores")
-        if run.scores is not None and run.maps is not None and len(run.maps) != len(run.scores):
-            raise ValueError(f"run {run.key} has {len(run.maps)} maps for {len(run.scores)} scores")
+        run.check()
         if self.run_status(run.key) == "finished":
             raise FileExistsError(f"a finished run is never overwritten: {self._run_folder(run.key)}")
         content = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in _RUN_IN_OTHER_FILES}

@@ -5,7 +5,10 @@
 
 import logging
 import os
+import platform
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from anomalib_patchgan.benchmark.attempt import Attempt, failed_run
@@ -21,6 +24,21 @@ from anomalib_patchgan.store import Run
 _ATTEMPTS = 4
 # What the console script sets for itself, workers need too.
 _ENVIRONMENT = ("OMP_WAIT_POLICY", "HF_HUB_OFFLINE")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the plan was made.
+
+    Attributes:
+        folder: The working directory.
+        versions: Versions of the packages that an outcome depends on.
+        source: Digest of the source files that it depends on.
+    """
+
+    folder: str
+    versions: dict[str, str | None]
+    source: str
 
 
 class RayRunner:
@@ -95,27 +113,30 @@ def _submit(ray: Any, attempt: Attempt, job: Job) -> Any:
     needed = resources(job)
     # Ray would start a job again for ever that runs out of memory, so it is told to start none again.
     remote = ray.remote(num_cpus=needed["CPU"], num_gpus=needed["GPU"], max_retries=0)(_attempt_on_worker)
-    return remote.remote(attempt, job, package_versions(), job_source_digest())
+    return remote.remote(attempt, job, Origin(str(Path.cwd()), package_versions(), job_source_digest()))
 
 
-def _attempt_on_worker(attempt: Attempt, job: Job, versions: dict[str, str | None], source: str) -> Run:
+def _attempt_on_worker(attempt: Attempt, job: Job, origin: Origin) -> Run:
     """Run a job on a worker whose packages and data are those that the job's key was made from."""
     try:
-        _check_worker(job, versions, source)
+        # Paths of a suite are relative to where it was started.
+        if Path(origin.folder).is_dir():
+            os.chdir(origin.folder)
+        _check_worker(job, origin)
     except (InputError, OSError) as error:
         return failed_run(job, str(error), None)
     return attempt(job, lambda *_: None)
 
 
-def _check_worker(job: Job, versions: dict[str, str | None], source: str) -> None:
-    node = os.uname().nodename
+def _check_worker(job: Job, origin: Origin) -> None:
+    node = platform.node()
     here = package_versions()
-    for name, version in versions.items():
+    for name, version in origin.versions.items():
         if here.get(name) != version:
             raise InputError(
                 f"The worker {node} has {name} {here.get(name)}; expected {version}, as where the plan is."
             )
-    if job_source_digest() != source:
+    if job_source_digest() != origin.source:
         raise InputError(f"The worker {node} has another source of anomalib-patchgan than where the plan is.")
     if record_key(job.data, DataEntry(class_path=job.data_class, init_args=job.data_arguments)) != job.data_key:
         root = job.data_arguments["root"]
@@ -148,6 +169,8 @@ def _connect(ray: Any, address: str | None) -> None:
 def _import_ray() -> Any:
     # Nothing is sent anywhere unless the user asks for it.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Under `uv run`, Ray would send the working directory, with all data below it, to every node.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
     except ImportError as error:

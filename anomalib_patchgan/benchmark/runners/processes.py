@@ -67,12 +67,13 @@ class ProcessRunner:
                         run = worker.receive()
                         if run is None:
                             continue
-                        if worker.alive and waiting:
+                        goes_on = worker.alive and bool(waiting)
+                        if goes_on:
                             worker.start(waiting.pop(), display)
-                        else:
+                        yield run
+                        if not goes_on:
                             worker.end()
                             workers.remove(worker)
-                        yield run
             finally:
                 for worker in workers:
                     worker.kill()

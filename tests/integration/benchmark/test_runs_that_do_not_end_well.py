@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,13 @@ def test_suite_that_is_stopped_or_killed_loses_the_job_in_flight_alone(tmp_path,
     command = ["benchmark", str(path), "--seeds=[0]"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TINY_MODEL_WAITS": ""}
     log = (tmp_path / "log").open("w+")
-    suite = subprocess.Popen([sys.executable, "-m", "anomalib_patchgan.cli", *command], env=environment, stderr=log)
+    suite = subprocess.Popen(
+        [sys.executable, "-m", "anomalib_patchgan.cli", *command],
+        env=environment,
+        stderr=log,
+        # What is started in the background of a shell does not see Ctrl-C.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         deadline = time.monotonic() + 300
         while "Tiny on squares, seed 0: finished" not in (tmp_path / "log").read_text():

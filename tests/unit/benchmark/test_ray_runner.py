@@ -64,11 +64,13 @@ def jobs_on(folder, **arguments):
 
 
 @pytest.mark.slow
-def test_jobs_end_as_in_one_process_when_a_node_is_killed_among_them(cluster, tmp_path):
+def test_jobs_end_as_in_one_process_when_a_node_is_killed_among_them(cluster, tmp_path, monkeypatch):
+    # The cluster was started elsewhere, so the workers have to find what is relative to here.
+    monkeypatch.chdir(tmp_path)
     signed = tmp_path / "signed"
     signed.mkdir()
-    jobs = jobs_on(tmp_path / "data", seconds=2.0, signed=str(signed))
-    here = {run.key: run for run in InProcessRunner().run(pretend, jobs_on(tmp_path / "data"), Listener())}
+    jobs = jobs_on(Path("data"), seconds=2.0, signed=str(signed))
+    here = {run.key: run for run in InProcessRunner().run(pretend, jobs_on(Path("data")), Listener())}
     (node,) = cluster.worker_nodes
     killer = threading.Thread(target=kill_when_busy, args=(cluster, node, signed))
     killer.start()

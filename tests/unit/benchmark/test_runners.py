@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pretended_jobs
@@ -90,7 +91,12 @@ def test_jobs_run_side_by_side_and_end_when_the_generator_is_closed(cores, tmp_p
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_children_end_with_a_suite_that_is_stopped_or_killed(tmp_path, sent):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    suite = subprocess.Popen([sys.executable, pretended_jobs.__file__, str(tmp_path)], env=environment)
+    suite = subprocess.Popen(
+        [sys.executable, pretended_jobs.__file__, str(tmp_path)],
+        env=environment,
+        # What is started in the background of a shell does not see Ctrl-C.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         expected = min(2, processes.usable_cores())
         wait_for(lambda: len([path for path in tmp_path.iterdir() if path.read_text()]) == expected)
