@@ -88,6 +88,19 @@ def test_draem_takes_its_textures_from_a_wheel_in_a_fixed_order_and_keeps_no_pat
     assert (augmented - 0.5).abs().amax(dim=1, keepdim=True)[mask > 0].mean() > 0.05
 
 
+def test_draem_learns_from_two_images_and_scores_them() -> None:
+    torch.manual_seed(0)
+    model = Draem(image_size=32, **OFF)
+    model.log = lambda *args, **kwargs: None
+    loss = model.training_step(ImageBatch(image=IMAGES.clone()))["loss"]
+    loss.backward()
+    assert all(bool(part.grad.isfinite().all()) for part in model.model.parameters() if part.grad is not None)
+    with torch.no_grad():
+        output = model.eval().model(IMAGES)
+    assert output.anomaly_map.shape[-2:] == (32, 32)
+    assert output.anomaly_map.isfinite().all()
+
+
 @pytest.mark.parametrize(("model_class", "step"), [(Cfa, 16), (Fastflow, 16), (ReverseDistillation, 16), (Draem, 32)])
 def test_an_image_size_that_does_not_fit_is_named_in_a_sentence(model_class: type[AnomalibModule], step: int) -> None:
     with pytest.raises(InputError, match=f"image_size: found 40, expected a multiple of {step}"):
