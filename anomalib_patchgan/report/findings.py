@@ -25,7 +25,7 @@ ROC_GRID = np.linspace(0.0, 1.0, 201)
 """False-positive rates at which the seeds' ROC curves are averaged."""
 
 # What a damaged or foreign file raises in the libraries that read it.
-_UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
             if test is None:
                 test = _read_test_data(store, run.data_key)
             _score(row, run, test)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             failures.append(Failure(job, "unreadable", f"{type(error).__name__}: {error}"))
             continue
         run.maps = None
@@ -246,7 +246,7 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
     planned_key = next((job["data_key"] for job in jobs if job.get("data_key")), None)
     if test is None and planned_key is not None:
         # Where no job has finished, the plan still names the data record, and its card is worth showing.
-        with contextlib.suppress(*_UNREADABLE):
+        with contextlib.suppress(*UNREADABLE):
             test = _read_test_data(store, planned_key)
     if test is not None:
         result.record = test.record
