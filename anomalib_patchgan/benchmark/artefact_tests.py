@@ -66,7 +66,7 @@ def score_under_artefacts(
             else:
                 masks = unmoved = _lesions(dataset) if unmoved is None else unmoved
             if masks.any() and not masks.all():
-                precision = evaluation.count_pixels(maps, masks).average_precision()
+                precision = evaluation.count_pixels(evaluation.rank_maps(maps), masks).average_precision()
                 pixels.append({"artefact": kind, "severity": severity, "pixel_average_precision": precision})
     table = pd.concat(scores, ignore_index=True)[["artefact", "severity", "sample_id", "raw_score"]]
     return table, pd.DataFrame(pixels) if pixels else None

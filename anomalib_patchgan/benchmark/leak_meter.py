@@ -111,7 +111,7 @@ def measure_leak(suite: Suite, model: str, data: str, start: Callable[[str], Non
         train_samples=train_samples,
         by_subject=Split(auroc=statistics[False][0], interval=evaluation.percentile_interval(statistics[False][1])),
         by_sample=Split(auroc=statistics[True][0], interval=evaluation.percentile_interval(statistics[True][1])),
-        inflation=evaluation.paired_difference(statistics[True], statistics[False]),
+        inflation=evaluation.paired_difference(statistics[True], statistics[False], draws.subjects),
     )
 
 

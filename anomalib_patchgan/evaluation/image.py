@@ -106,3 +106,24 @@ def sensitivity_at_specificity(labels: ArrayLike, scores: ArrayLike, specificity
     # 1 - 0.95 is a little more than 0.05 in binary, so one rounding error must not decide over one sample.
     allowed = false_positive_rate <= 1.0 - specificity + 1e-12
     return float(true_positive_rate[allowed].max())
+
+
+def f1_score(labels: ArrayLike, scores: ArrayLike, threshold: float) -> float:
+    """F1 score of the samples above a declared threshold: 2 TP / (2 TP + FP + FN), 0 when no sample is called rightly.
+
+    Args:
+        labels: [N], 0 or 1.
+        scores: [N].
+        threshold: In the unit of the scores, declared without looking at a test label.
+
+    Returns:
+        A number in [0, 1].
+    """
+    label_array, score_array = checked(labels, scores)
+    return float(metrics.f1_score(label_array, score_array > threshold, zero_division=0.0))
+
+
+def sensitivity(labels: ArrayLike, scores: ArrayLike, threshold: float) -> float:
+    """Share of the abnormal samples [N] above a declared threshold, in [0, 1]."""
+    label_array, score_array = checked(labels, scores)
+    return float(np.mean(score_array[label_array == 1] > threshold))

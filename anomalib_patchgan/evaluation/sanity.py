@@ -36,3 +36,24 @@ def ranking_flags(auroc: float, interval: Interval | None) -> list[str]:
     if interval is not None and interval.high < 0.5:
         return [f"inverted: normal images score higher (reversed, the AUROC would be {1.0 - auroc:.3f})"]
     return ["below chance"]
+
+
+def label_flags(predicted: ArrayLike, scores: ArrayLike, threshold: float) -> list[str]:
+    """Whether a model's own labels are those of the declared threshold; empty when they are.
+
+    Args:
+        predicted: [N] the model's own labels, true for abnormal.
+        scores: [N] its raw scores.
+        threshold: In the unit of the scores.
+
+    Returns:
+        One flag that counts the samples that differ.
+    """
+    expected = np.asarray(scores, dtype=np.float64) > threshold
+    differing = int(np.count_nonzero(np.asarray(predicted).astype(bool) != expected))
+    return [f"the model's own label differs from the declared threshold's on {differing} samples"] if differing else []
+
+
+def map_flags(pixel_auroc: float) -> list[str]:
+    """Whether a map ranks lesion pixels below others, by its AUROC over pixels; empty when it does not."""
+    return [f"map below chance: AUROC over pixels {pixel_auroc:.3f}"] if pixel_auroc < 0.5 else []

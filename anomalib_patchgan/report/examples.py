@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from anomalib_patchgan.report.findings import DataResult, run_threshold
+from anomalib_patchgan.report.findings import DataResult
+from anomalib_patchgan.report.scores import run_threshold
 from anomalib_patchgan.store import DataRecord, Run, Store
 
 RULE = (

@@ -21,9 +21,10 @@ from anomalib_patchgan.report.drawing import (
     sheet,
     shortened,
 )
-from anomalib_patchgan.report.findings import ROC_GRID, DataResult, ModelResult
+from anomalib_patchgan.report.findings import DataResult, ModelResult
 from anomalib_patchgan.report.precision import RECALL_GRID, mean_precision
 from anomalib_patchgan.report.robustness import Curve, label
+from anomalib_patchgan.report.scores import ROC_GRID
 from anomalib_patchgan.report.verdict import points
 
 

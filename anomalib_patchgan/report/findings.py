@@ -15,14 +15,19 @@ from numpy.typing import NDArray
 
 from anomalib_patchgan import evaluation
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.report.scores import (
+    AreaScore,
+    DeclaredPixelScore,
+    PixelScore,
+    SeedScore,
+    TestData,
+    ThresholdScore,
+    score_run,
+)
 from anomalib_patchgan.store import DataRecord, Run, Store
 
-TARGET_FALSE_POSITIVE_RATE = 0.05
-SPECIFICITY = 0.95
 TRAINING_STAGE = "fit"
 """Name of the training among a run's timings."""
-ROC_GRID = np.linspace(0.0, 1.0, 201)
-"""False-positive rates at which the seeds' ROC curves are averaged."""
 
 # What a damaged or foreign file raises in the libraries that read it.
 UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
@@ -46,19 +51,28 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class SeedScore:
-    """What one seed of one model reached; None where it is not defined."""
+class Area:
+    """A ranking over seeds.
 
-    seed: int
-    auroc: float
-    average_precision: float
-    sensitivity: float
-    pixel_average_precision: float | None
-    pixel_auroc: float | None
-    false_positive_rate: float | None
-    calibration_size: int
-    roc: NDArray[np.float64]
+    Attributes:
+        value: Mean over seeds.
+        draws: [draws] mean over seeds in every draw of subjects.
+        interval: 95 % interval of the mean over subjects.
+        deviation: Standard deviation over seeds; None with fewer than two.
+    """
+
+    value: float
     draws: NDArray[np.float64]
+    interval: evaluation.Interval | None
+    deviation: float | None
+
+    @classmethod
+    def over_seeds(cls, scores: Sequence[AreaScore]) -> "Area":
+        """Average what each seed reached."""
+        values = [score.value for score in scores]
+        draws = np.mean([score.draws for score in scores], axis=0)
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        return cls(float(np.mean(values)), draws, evaluation.percentile_interval(draws), deviation)
 
 
 @dataclass
@@ -88,26 +102,51 @@ class ModelResult:
         known = [one for one in map(value, self.seeds) if one is not None]
         return float(np.mean(known)) if known else None
 
+    def pixel_mean(self, value: Callable[[PixelScore], float | None]) -> float | None:
+        """Mean over seeds of what the maps reached."""
+        return self.mean(lambda seed: value(seed.pixel) if seed.pixel else None)
+
+    def declared_pixel_mean(self, value: Callable[[DeclaredPixelScore], float | None]) -> float | None:
+        """Mean over seeds of what the declared pixel threshold did."""
+        return self.pixel_mean(lambda pixel: value(pixel.declared) if pixel.declared else None)
+
+    def threshold_mean(self, position: int, value: Callable[[ThresholdScore], float]) -> float | None:
+        """Mean over seeds of what the threshold at a position among the targets did."""
+        return self.mean(lambda seed: value(seed.thresholds[position]) if seed.thresholds else None)
+
+    def area(self, value: Callable[[SeedScore], AreaScore | None]) -> "Area | None":
+        """A ranking, mean over the seeds that have it, with its interval and its spread; None when none has."""
+        known = [one for one in map(value, self.seeds) if one is not None]
+        return Area.over_seeds(known) if known else None
+
+    @property
+    def pixel_area(self) -> "Area | None":
+        """Average precision over pixels."""
+        return self.area(lambda seed: seed.pixel.average_precision if seed.pixel else None)
+
+    @property
+    def subject_area(self) -> "Area | None":
+        """AUROC over subjects."""
+        return self.area(lambda seed: seed.subject)
+
+    def definition_area(self, name: str) -> "Area | None":
+        """Image AUROC of the score that a definition reads from the map."""
+        return self.area(lambda seed: seed.pixel.definitions[name] if seed.pixel else None)
+
     @property
     def auroc(self) -> float | None:
         """Image AUROC, mean over seeds."""
         return self.mean(lambda seed: seed.auroc)
 
     @property
-    def draws(self) -> NDArray[np.float64]:
-        """[draws] the mean over seeds of the image AUROC in every bootstrap draw."""
-        return np.mean([seed.draws for seed in self.seeds], axis=0)
+    def image_area(self) -> "Area | None":
+        """Image AUROC with its interval and its spread."""
+        return self.area(lambda seed: seed.image)
 
     @property
     def interval(self) -> evaluation.Interval | None:
         """95 % interval of the image AUROC over subjects."""
-        return evaluation.percentile_interval(self.draws) if self.seeds else None
-
-    @property
-    def seed_deviation(self) -> float | None:
-        """Standard deviation of the image AUROC over seeds, or None with fewer than two."""
-        values = [seed.auroc for seed in self.seeds]
-        return float(np.std(values, ddof=1)) if len(values) > 1 else None
+        return self.image_area.interval if self.image_area else None
 
     @property
     def training_seconds(self) -> float | None:
@@ -128,12 +167,12 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The method against one other model, on the same subjects.
+    """The method against one other model, on the same subjects and by one measure.
 
     Attributes:
         model: The other model.
         role: Its role.
-        difference: Method minus the other, image AUROC.
+        difference: Method minus the other.
         adjusted_p: Holm-adjusted over every comparison in the report.
     """
 
@@ -158,7 +197,8 @@ class DataResult:
         name: Its name in the suite.
         record: Test samples and card, without images; None when no job could store it.
         results: One for each model, best image AUROC first, those without a result last.
-        comparisons: The method against every other model that has a result.
+        comparisons: The method against every other model that has a result, by image AUROC.
+        pixel_comparisons: The same by average precision over pixels, where both give maps.
         prevalence: Share of abnormal test samples.
         pixel_prevalence: Share of lesion pixels, where masks could be read.
         subjects: Number of test subjects.
@@ -168,6 +208,7 @@ class DataResult:
     record: DataRecord | None = None
     results: list[ModelResult] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
+    pixel_comparisons: list[Comparison] = field(default_factory=list)
     prevalence: float | None = None
     pixel_prevalence: float | None = None
     subjects: int = 0
@@ -222,7 +263,7 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
     """Read the jobs of one data set, keeping the maps of one job in memory at a time."""
     result = DataResult(name)
     rows: dict[str, ModelResult] = {}
-    test: _TestData | None = None
+    test: TestData | None = None
     for job in jobs:
         row = rows.setdefault(job["model"], ModelResult(job["model"], job.get("role", ""), job.get("note") or ""))
         row.planned += 1
@@ -259,29 +300,16 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
     return result
 
 
-@dataclass(frozen=True)
-class _TestData:
-    """A data record as the scores need it: its images are dropped, its masks stand apart to be dropped later."""
-
-    record: DataRecord
-    masks: NDArray[np.bool_]
-    draws: evaluation.SubjectDraws
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether lesions were outlined; else the masks are empty and say nothing."""
-        return bool(self.record.card.get("has_masks", True))
-
-
-def _read_test_data(store: Store, key: str) -> _TestData:
+def _read_test_data(store: Store, key: str) -> TestData:
     record = store.load_data(key)
     masks, record.images, record.masks = record.masks, None, None
     if masks is None:
         raise InputError(f"data {key}: found no masks, expected one for each test sample.")
-    return _TestData(record, masks, evaluation.draw_subjects(record.samples["subject_id"].astype(str).tolist()))
+    draws = evaluation.draw_subjects(record.samples["subject_id"].astype(str).tolist())
+    return TestData(record, masks, evaluation.find_regions(masks), draws)
 
 
-def _score(row: ModelResult, run: Run, test: _TestData) -> None:
+def _score(row: ModelResult, run: Run, test: TestData) -> None:
     """Add the scores of one finished run to its row, or a flag that says why it has none."""
     samples = test.record.samples
     if run.data_key != test.record.key:
@@ -289,36 +317,13 @@ def _score(row: ModelResult, run: Run, test: _TestData) -> None:
     if run.scores is None or run.scores["sample_id"].tolist() != samples["sample_id"].tolist():
         raise InputError(f"run {run.key}: found other test samples than its data record lists, expected the same ones.")
     _check_artefacts(run, samples["sample_id"].tolist())
-    labels = samples["label"].to_numpy()
     scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
-    seed_flags = [f"seed {run.seed}: {flag}" for flag in evaluation.score_flags(scores)]
-    row.flags += seed_flags
-    if not np.isfinite(scores).all():
-        return
-    pixel: evaluation.PixelCounts | None = None
-    if run.maps is not None and test.has_masks:
-        try:
-            pixel = evaluation.count_pixels(run.maps, test.masks)
-        except InputError as error:
-            row.flags.append(f"seed {run.seed}: no pixel metric, {error}")
-    false_positive_rate, true_positive_rate = evaluation.roc_curve(labels, scores)
-    threshold = run_threshold(run)
-    row.seeds.append(
-        SeedScore(
-            seed=run.seed,
-            auroc=evaluation.auroc(labels, scores),
-            average_precision=evaluation.average_precision(labels, scores),
-            sensitivity=evaluation.sensitivity_at_specificity(labels, scores, SPECIFICITY),
-            pixel_average_precision=None if pixel is None else pixel.average_precision(),
-            pixel_auroc=None if pixel is None else pixel.auroc(),
-            false_positive_rate=(
-                None if threshold is None else evaluation.false_positive_rate(labels, scores, threshold)
-            ),
-            calibration_size=0 if run.calibration is None else len(run.calibration),
-            roc=np.interp(ROC_GRID, false_positive_rate, true_positive_rate),
-            draws=evaluation.auroc_draws(labels, scores, test.draws),
-        )
-    )
+    if np.isfinite(scores).all():
+        row.seeds.append(score_run(run, test))
+        flags = list(row.seeds[-1].flags)
+    else:
+        flags = evaluation.score_flags(scores)
+    row.flags += [f"seed {run.seed}: {flag}" for flag in flags]
 
 
 def _check_artefacts(run: Run, sample_ids: list[str]) -> None:
@@ -329,14 +334,6 @@ def _check_artefacts(run: Run, sample_ids: list[str]) -> None:
         if condition["sample_id"].tolist() != sample_ids:
             where = f"run {run.key}, {artefact} at severity {severity}"
             raise InputError(f"{where}: found other test samples than its data record lists, expected the same ones.")
-
-
-def run_threshold(run: Run) -> float | None:
-    """The conformal threshold of a run at the report's target rate, or None where it is not attainable."""
-    if run.calibration is None:
-        return None
-    normals = run.calibration["raw_score"].to_numpy(dtype=np.float64)
-    return evaluation.conformal_threshold(normals, TARGET_FALSE_POSITIVE_RATE) if np.isfinite(normals).all() else None
 
 
 def _flag(row: ModelResult) -> None:
@@ -353,15 +350,41 @@ def _flag(row: ModelResult) -> None:
 
 def _compare(findings: Findings) -> None:
     """Compare the method with every other model; Holm's family is every comparison in the report."""
-    pending: list[tuple[DataResult, ModelResult, evaluation.Difference]] = []
+    pending: list[tuple[list[Comparison], ModelResult, evaluation.Difference]] = []
     for data in findings.data:
         method = next((row for row in data.results if row.model == findings.method and row.seeds), None)
+        if method is None:
+            continue
         for other in data.results:
-            if method is None or other is method or other.auroc is None or method.auroc is None:
+            if other is method:
                 continue
-            difference = evaluation.paired_difference((method.auroc, method.draws), (other.auroc, other.draws))
-            if difference is not None:
-                pending.append((data, other, difference))
+            for comparisons, first, second in (
+                (data.comparisons, method.image_area, other.image_area),
+                (data.pixel_comparisons, method.pixel_area, other.pixel_area),
+            ):
+                difference = _difference(first, second, data.subjects)
+                if difference is not None:
+                    pending.append((comparisons, other, difference))
     adjusted = evaluation.holm([difference.p_value for _, _, difference in pending])
-    for (data, other, difference), adjusted_p in zip(pending, adjusted, strict=True):
-        data.comparisons.append(Comparison(other.model, other.role, difference, adjusted_p))
+    for (comparisons, other, difference), adjusted_p in zip(pending, adjusted, strict=True):
+        comparisons.append(Comparison(other.model, other.role, difference, adjusted_p))
+
+
+def _difference(first: Area | None, second: Area | None, subjects: int) -> evaluation.Difference | None:
+    if first is None or second is None:
+        return None
+    return evaluation.paired_difference((first.value, first.draws), (second.value, second.draws), subjects)
+
+
+def ranked_models(findings: Findings) -> tuple[list[str], evaluation.MeanRanks] | None:
+    """Models ranked by image AUROC over all data sets, or None with too few data sets for that.
+
+    Only models with a result on every data set can be ranked.
+    """
+    if len(findings.data) < evaluation.SMALLEST_NUMBER_OF_DATA_SETS:
+        return None
+    by_model = [{row.model: row.auroc for row in data.results if row.auroc is not None} for data in findings.data]
+    models = sorted(set.intersection(*(set(known) for known in by_model)))
+    if len(models) < 3:
+        return None
+    return models, evaluation.mean_ranks(np.array([[known[model] for model in models] for known in by_model]))

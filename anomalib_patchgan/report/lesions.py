@@ -13,7 +13,8 @@ from sklearn import metrics
 
 from anomalib_patchgan import evaluation
 from anomalib_patchgan.report.drawing import DASHES, FAINT, Drawing, colours, legend_below, sheet, shortened
-from anomalib_patchgan.report.findings import SPECIFICITY, DataResult, ModelResult
+from anomalib_patchgan.report.findings import DataResult, ModelResult
+from anomalib_patchgan.report.scores import SPECIFICITY
 from anomalib_patchgan.report.tables import ROLES, Cell, Row, Table
 from anomalib_patchgan.store import DataRecord
 

@@ -3,7 +3,8 @@
 
 """The first screen's table: every model on every data set, with intervals; and the seeds behind each mean."""
 
-from anomalib_patchgan.report.findings import SPECIFICITY, DataResult, Findings, ModelResult
+from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult
+from anomalib_patchgan.report.scores import SPECIFICITY
 from anomalib_patchgan.report.tables import MISSING, ROLES, Cell, Row, Span, Table
 from anomalib_patchgan.report.verdict import points
 
@@ -55,7 +56,7 @@ def _cells(data: DataResult, row: ModelResult) -> tuple[Cell, ...]:
         _lead(data, row),
         Cell(share(row.mean(lambda seed: seed.average_precision)), prevalence if row.seeds else ""),
         Cell(MISSING if sensitivity is None else f"{100.0 * sensitivity:.1f} %"),
-        Cell(share(row.mean(lambda seed: seed.pixel_average_precision))),
+        Cell(share(row.pixel_area.value if row.pixel_area else None)),
     )
 
 
@@ -78,7 +79,8 @@ def seed_table(data: DataResult) -> Table | None:
     rows = []
     for row in data.results:
         found = {seed.seed: f"{seed.auroc:.3f}" for seed in row.seeds}
-        deviation = MISSING if row.seed_deviation is None else f"{row.seed_deviation:.3f}"
+        area = row.image_area
+        deviation = MISSING if area is None or area.deviation is None else f"{area.deviation:.3f}"
         mean = MISSING if row.auroc is None else f"{row.auroc:.3f}"
         numbers = (*(found.get(seed, MISSING) for seed in seeds), mean, deviation)
         rows.append(Row((Cell(row.model), *map(Cell, numbers)), row.role))

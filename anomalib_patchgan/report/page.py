@@ -78,6 +78,7 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
         "sections": sections,
         "main_table": overview.overview_table(findings),
         "overall": verdict.overall_verdict(findings),
+        "ranks": tables.rank_table(findings),
         "deployment": tables.deployment_table(findings),
         "models": tables.model_table(findings),
         "timings": tables.timing_table(findings),

@@ -90,7 +90,7 @@ def _row_curves(row: ModelResult, labels: np.ndarray, draws: evaluation.SubjectD
                 clean=clean_auroc,
                 severities=tuple(severities),
                 auroc=tuple(auroc),
-                drop=evaluation.paired_difference((clean_auroc, clean_draws), (auroc[-1], worst)),
+                drop=evaluation.paired_difference((clean_auroc, clean_draws), (auroc[-1], worst), draws.subjects),
                 clean_pixel=_mean([seed.pixel_average_precision for seed in clean]),
                 pixel=tuple(
                     _mean([_pixel(runs[seed.seed], artefact, severity) for seed in clean]) for severity in severities

@@ -44,6 +44,8 @@ class Section:
     sentences: list[str]
     results: tables.Table
     comparisons: tables.Table
+    pixel_comparisons: tables.Table | None
+    details: list[tables.Table]
     groups: tables.Table | None
     facts: list[tuple[str, str]]
     panels: dict[str, Panel]
@@ -87,6 +89,8 @@ def make_section(store: Store, findings: Findings, data: DataResult, position: i
         sentences=verdict.verdict_sentences(data, findings.method),
         results=tables.result_table(data),
         comparisons=tables.comparison_table(data, findings.method),
+        pixel_comparisons=tables.pixel_comparison_table(data, findings.method),
+        details=tables.detail_tables(data),
         groups=tables.group_table(data),
         facts=tables.card_facts(data),
         panels={

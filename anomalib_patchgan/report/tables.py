@@ -9,13 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from anomalib_patchgan import evaluation
-from anomalib_patchgan.report.findings import (
-    SPECIFICITY,
-    TARGET_FALSE_POSITIVE_RATE,
-    DataResult,
-    Findings,
-    ModelResult,
-)
+from anomalib_patchgan.report.findings import Area, Comparison, DataResult, Findings, ModelResult, ranked_models
+from anomalib_patchgan.report.scores import SPECIFICITY, TARGETS
 from anomalib_patchgan.report.verdict import points
 
 MISSING = "–"
@@ -51,7 +46,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption. Columns named in ``numeric`` are aligned to the right; ``groups`` names what rows are in."""
+    """A table. Columns named in ``numeric`` are aligned to the right; ``groups`` names the rows' groups."""
 
     caption: str
     columns: tuple[str, ...]
@@ -76,9 +71,21 @@ def _number(value: Any, pattern: str = "{:.3g}") -> str:
     return MISSING if value is None else pattern.format(value)
 
 
+def _target(rate: float) -> str:
+    return f"{100.0 * rate:.0f} %"
+
+
+def _area_cell(area: Area | None, missing: str = MISSING) -> Cell:
+    """A ranking with its interval."""
+    if area is None:
+        return Cell(missing)
+    return Cell(
+        _share(area.value), "" if area.interval is None else f"[{area.interval.low:.3f}, {area.interval.high:.3f}]"
+    )
+
+
 def result_table(data: DataResult) -> Table:
     """The main table of one data set."""
-    rate = f"{100.0 * TARGET_FALSE_POSITIVE_RATE:.0f} %"
     columns = (
         "Model",
         "Image AUROC",
@@ -86,7 +93,7 @@ def result_table(data: DataResult) -> Table:
         "Average precision",
         f"Sensitivity at {100.0 * SPECIFICITY:.0f} % specificity",
         "Pixel AP",
-        f"False positives (target {rate})",
+        f"False positives (target {_target(TARGETS[0])})",
         "Training (s)",
         "Flags",
     )
@@ -102,45 +109,241 @@ def result_table(data: DataResult) -> Table:
 
 
 def _result_cells(row: ModelResult, data: DataResult) -> tuple[Cell, ...]:
-    interval = row.interval
+    image = row.image_area
     about = " · ".join(part for part in (ROLES.get(row.role, row.role), row.note) if part)
     prevalence = "" if data.prevalence is None else f"prevalence {data.prevalence:.3f}"
     return (
         Cell(row.model, about),
-        Cell(_share(row.auroc), "" if interval is None else f"[{interval.low:.3f}, {interval.high:.3f}]"),
-        Cell(_share(row.seed_deviation), f"{len(row.seeds)} of {row.planned} seeds"),
+        _area_cell(image),
+        Cell(_share(image.deviation if image else None), f"{len(row.seeds)} of {row.planned} seeds"),
         Cell(_share(row.mean(lambda seed: seed.average_precision)), prevalence if row.seeds else ""),
         Cell(_percent(row.mean(lambda seed: seed.sensitivity))),
-        _pixel_cell(row),
-        _false_positive_cell(row),
+        _area_cell(row.pixel_area, "no map" if row.seeds else MISSING),
+        _false_positive_cell(row, 0),
         Cell(_seconds(row.training_seconds)),
         Cell("; ".join(row.flags) or "none"),
     )
 
 
-def _pixel_cell(row: ModelResult) -> Cell:
-    value = row.mean(lambda seed: seed.pixel_average_precision)
-    if value is not None:
-        return Cell(_share(value), f"AUROC {_share(row.mean(lambda seed: seed.pixel_auroc))}")
-    return Cell("no map" if row.seeds else MISSING)
-
-
-def _false_positive_cell(row: ModelResult) -> Cell:
-    """The rate that came out; where the target cannot be promised, the reason."""
-    value = row.mean(lambda seed: seed.false_positive_rate)
+def _false_positive_cell(row: ModelResult, position: int) -> Cell:
+    """The rate that came out; where the target cannot be promised, the reason and what was done instead."""
     if not row.seeds:
         return Cell(MISSING)
-    size = min(seed.calibration_size for seed in row.seeds)
-    if value is None:
-        needed = evaluation.smallest_calibration_size(TARGET_FALSE_POSITIVE_RATE)
-        return Cell(
-            "not attainable", f"{size} calibration normals, {needed} needed" if size else "no calibration normals"
+    value = _percent(row.threshold_mean(position, lambda threshold: threshold.false_positive_rate))
+    declared = [seed.thresholds[position].declared for seed in row.seeds if seed.thresholds]
+    if not declared:
+        return Cell("not attainable", "no calibration normals")
+    fewest = min(declared, key=lambda one: one.subjects)
+    if fewest.rule == "conformal":
+        return Cell(value, f"{fewest.samples} calibration normals of {fewest.subjects} subjects")
+    needed = evaluation.smallest_calibration_size(TARGETS[position])
+    instead = "the largest score" if fewest.rule == "largest" else "a quantile of pooled images"
+    return Cell("not attainable", f"{fewest.subjects} calibration subjects, {needed} needed; {instead} gave {value}")
+
+
+def threshold_table(data: DataResult) -> Table:
+    """What the declared thresholds did, at each target."""
+    per_target = tuple(
+        column.format(_target(target))
+        for target in TARGETS
+        for column in ("False positives, target {}", "Same by subject, target {}", "Sensitivity at {}", "F1 at {}")
+    )
+    columns = ("Model", *per_target)
+    rows = []
+    for row in data.results:
+        if row.seeds:
+            cells = [Cell(row.model)]
+            for position in range(len(TARGETS)):
+                cells += [
+                    _false_positive_cell(row, position),
+                    Cell(_percent(row.threshold_mean(position, lambda one: one.subject_false_positive_rate))),
+                    Cell(_percent(row.threshold_mean(position, lambda one: one.sensitivity))),
+                    Cell(_share(row.threshold_mean(position, lambda one: one.f1))),
+                ]
+            rows.append(Row(tuple(cells), row.role))
+    caption = (
+        f"{data.name}: thresholds declared on calibration normals, and what they did on the test set; the first target "
+        "is that of the labels."
+    )
+    return Table(caption, columns, tuple(rows), frozenset(columns[1:]))
+
+
+def localisation_table(data: DataResult) -> Table | None:
+    """What the maps reached, or None where no model has one."""
+    columns = (
+        "Model",
+        "Pixel AP",
+        "SD over seeds",
+        "Pixel AUROC",
+        f"AUPRO (to {evaluation.AUPRO_LIMIT:g})",
+        "AUPIMO",
+        "Dice, pooled",
+        "Dice per image",
+        "Ceiling of Dice (oracle)",
+        f"False-positive area (target {_target(evaluation.FALSE_POSITIVE_AREA)})",
+    )
+    rows = []
+    for row in data.results:
+        area = row.pixel_area
+        if area is not None:
+            cells = (
+                Cell(row.model),
+                _area_cell(area),
+                Cell(_share(area.deviation)),
+                Cell(_share(row.pixel_mean(lambda pixel: pixel.auroc))),
+                Cell(_share(row.pixel_mean(lambda pixel: pixel.aupro))),
+                Cell(_share(row.pixel_mean(lambda pixel: pixel.aupimo))),
+                Cell(_share(row.declared_pixel_mean(lambda pixel: pixel.dice))),
+                Cell(_share(row.declared_pixel_mean(lambda pixel: pixel.image_dice))),
+                Cell(_share(row.pixel_mean(lambda pixel: pixel.ceiling_dice))),
+                Cell(_percent(row.declared_pixel_mean(lambda pixel: pixel.normal_area))),
+            )
+            rows.append(Row(cells, row.role))
+    caption = (
+        f"{data.name}: localisation, mean over seeds. Dice is at the declared pixel threshold; its ceiling is at the "
+        "best threshold for the test labels, which nobody knows beforehand."
+    )
+    return Table(caption, columns, tuple(rows), frozenset(columns[1:])) if rows else None
+
+
+def lesion_table(data: DataResult) -> Table | None:
+    """Lesions found and false alarms by size at the declared pixel threshold, or None where there are none."""
+    rows = []
+    counts: evaluation.LesionCounts | None = None
+    for row in data.results:
+        pixels = [seed.pixel.declared for seed in row.seeds if seed.pixel and seed.pixel.declared]
+        if pixels:
+            counts = pixels[0].lesions
+            cells = (
+                Cell(row.model),
+                Cell(_percent(row.declared_pixel_mean(lambda pixel: pixel.lesions.recall))),
+                *(Cell(_percent(value)) for value in recall_by_size(row)),
+                *(Cell(_number(value, "{:.2f}")) for value in false_alarms_by_size(row)),
+            )
+            rows.append(Row(cells, row.role))
+    if counts is None:
+        return None
+    sizes = [f"{name} ({number})" for name, number in zip(evaluation.SIZE_NAMES, counts.lesions, strict=True)]
+    columns = (
+        "Model",
+        "Lesions found",
+        *(f"Found, {size}" for size in sizes),
+        *(f"False alarms per image, {name}" for name in evaluation.SIZE_NAMES),
+    )
+    small, large = (100.0 * edge for edge in evaluation.SIZE_EDGES)
+    caption = (
+        f"{data.name}: lesions at the declared pixel threshold, mean over seeds; in brackets how many there are. A "
+        f"lesion is found when one of its pixels is called. Small: below {small:g} % of the image; large: "
+        f"{large:g} % or more."
+    )
+    return Table(caption, columns, tuple(rows), frozenset(columns[1:]))
+
+
+def recall_by_size(row: ModelResult) -> list[float | None]:
+    """Share of the lesions of each size that were found, mean over seeds."""
+    positions = range(len(evaluation.SIZE_NAMES))
+    return [row.declared_pixel_mean(lambda pixel, at=at: pixel.lesions.recall_by_size[at]) for at in positions]  # type: ignore[misc]
+
+
+def false_alarms_by_size(row: ModelResult) -> list[float | None]:
+    """False alarms of each size per image, mean over seeds."""
+    positions = range(len(evaluation.SIZE_NAMES))
+    return [row.declared_pixel_mean(lambda pixel, at=at: pixel.lesions.false_alarms_per_image[at]) for at in positions]  # type: ignore[misc]
+
+
+def subject_table(data: DataResult) -> Table | None:
+    """Slices against subjects, or None where subjects of either class are missing or have one sample each."""
+    rows = tuple(
+        Row((Cell(row.model), _area_cell(row.image_area), _area_cell(row.subject_area)), row.role)
+        for row in data.results
+        if row.subject_area is not None
+    )
+    columns = ("Model", "AUROC over samples", "AUROC over subjects")
+    caption = (
+        f"{data.name}: samples and subjects. A subject is abnormal when any of its samples is, and its score is the "
+        f"{evaluation.AGGREGATION} of theirs."
+    )
+    return Table(caption, columns, rows, frozenset(columns[1:])) if rows else None
+
+
+def definition_table(data: DataResult) -> Table | None:
+    """Image AUROC by how the score is read from the map, or None where no model has a map."""
+    top = _target(evaluation.TOP_SHARE)
+    titles = {"mean": "Mean", "maximum": "Maximum", "top-k": f"Mean of the top {top}", "rank-weighted": "Rank-weighted"}
+    columns = ("Model", "Its own score", *(titles[name] for name in evaluation.DEFINITIONS))
+    rows = tuple(
+        Row(
+            (
+                Cell(row.model),
+                _area_cell(row.image_area),
+                *(_area_cell(row.definition_area(name)) for name in evaluation.DEFINITIONS),
+            ),
+            row.role,
         )
-    return Cell(_percent(value), f"{size} calibration normals")
+        for row in data.results
+        if row.pixel_area is not None
+    )
+    caption = (
+        f"{data.name}: image AUROC by the definition of the score, all read from the same stored maps. Rank-weighted: "
+        "the pixel of rank r has a weight in proportion to 1 / r."
+    )
+    return Table(caption, columns, rows, frozenset(columns[1:])) if rows else None
+
+
+def detail_tables(data: DataResult) -> list[Table]:
+    """Every table of one data set beyond the main one and the differences, as far as there is something in them."""
+    found = (
+        threshold_table(data),
+        localisation_table(data),
+        lesion_table(data),
+        subject_table(data),
+        definition_table(data),
+    )
+    return [table for table in found if table is not None and table.rows]
+
+
+def rank_table(findings: Findings) -> Table | None:
+    """Mean ranks over data sets with the critical difference, or None with too few data sets."""
+    ranked = ranked_models(findings)
+    if ranked is None:
+        return None
+    models, found = ranked
+    order = sorted(range(len(models)), key=lambda position: found.ranks[position])
+    rows = []
+    for position in order:
+        alike = [models[other] for group in found.groups if position in group for other in group if other != position]
+        rows.append(
+            Row(
+                (
+                    Cell(models[position]),
+                    Cell(f"{found.ranks[position]:.2f}"),
+                    Cell(", ".join(dict.fromkeys(alike)) or "none"),
+                )
+            )
+        )
+    caption = (
+        f"Mean ranks by image AUROC over {len(findings.data)} data sets (Friedman p {found.p_value:.3g}); models whose "
+        f"ranks differ by less than {found.critical_difference:.2f} cannot be told apart (Nemenyi, 5 %)."
+    )
+    columns = ("Model", "Mean rank", "Not told apart from")
+    return Table(caption, columns, tuple(rows), frozenset(columns[1:2]))
 
 
 def comparison_table(data: DataResult, method: str) -> Table:
     """The method against every other model, in points of image AUROC."""
+    return _differences(data.comparisons, method, f"{data.name}: paired differences of image AUROC")
+
+
+def pixel_comparison_table(data: DataResult, method: str) -> Table | None:
+    """The method against every other model with a map, in points of average precision over pixels."""
+    if not data.pixel_comparisons:
+        return None
+    return _differences(
+        data.pixel_comparisons, method, f"{data.name}: paired differences of average precision over pixels"
+    )
+
+
+def _differences(comparisons: Sequence[Comparison], method: str, title: str) -> Table:
     columns = (f"{method} minus", "Difference (points)", "95 % interval", "Adjusted p", "Verdict")
     rows = tuple(
         Row(
@@ -153,10 +356,9 @@ def comparison_table(data: DataResult, method: str) -> Table:
             ),
             one.role,
         )
-        for one in data.comparisons
+        for one in comparisons
     )
-    caption = f"{data.name}: paired differences of image AUROC on the same draws of subjects, Holm-adjusted."
-    return Table(caption, columns, rows, frozenset(columns[1:4]))
+    return Table(f"{title} on the same draws of subjects, Holm-adjusted.", columns, rows, frozenset(columns[1:4]))
 
 
 def deployment_table(findings: Findings) -> Table:
@@ -302,25 +504,36 @@ def csv_rows(findings: Findings) -> list[dict[str, str]]:
 
 
 def _csv_row(data: DataResult, row: ModelResult) -> dict[str, str]:
-    comparison = next((one for one in data.comparisons if one.model == row.model), None)
-    interval = row.interval
     numbers: dict[str, float | None] = {
-        "image_auroc": row.auroc,
-        "image_auroc_low": interval.low if interval else None,
-        "image_auroc_high": interval.high if interval else None,
-        "image_auroc_seed_sd": row.seed_deviation,
+        **_area_numbers("image_auroc", row.image_area),
         "average_precision": row.mean(lambda seed: seed.average_precision),
         "prevalence": data.prevalence,
         "sensitivity_at_95_specificity": row.mean(lambda seed: seed.sensitivity),
-        "pixel_average_precision": row.mean(lambda seed: seed.pixel_average_precision),
-        "pixel_auroc": row.mean(lambda seed: seed.pixel_auroc),
+        **_threshold_numbers(row, 0, ""),
+        **_threshold_numbers(row, 1, "_at_1_percent"),
+        **_area_numbers("subject_auroc", row.subject_area),
+        **_area_numbers("pixel_average_precision", row.pixel_area),
         "pixel_prevalence": data.pixel_prevalence,
-        "false_positive_rate": row.mean(lambda seed: seed.false_positive_rate),
-        "target_false_positive_rate": TARGET_FALSE_POSITIVE_RATE,
-        "method_minus_this": comparison.difference.value if comparison else None,
-        "method_minus_this_low": comparison.difference.interval.low if comparison else None,
-        "method_minus_this_high": comparison.difference.interval.high if comparison else None,
-        "method_minus_this_adjusted_p": comparison.adjusted_p if comparison else None,
+        "pixel_auroc": row.pixel_mean(lambda pixel: pixel.auroc),
+        "aupro": row.pixel_mean(lambda pixel: pixel.aupro),
+        "aupimo": row.pixel_mean(lambda pixel: pixel.aupimo),
+        "dice": row.declared_pixel_mean(lambda pixel: pixel.dice),
+        "dice_per_image": row.declared_pixel_mean(lambda pixel: pixel.image_dice),
+        "dice_ceiling_oracle": row.pixel_mean(lambda pixel: pixel.ceiling_dice),
+        "false_positive_area": row.declared_pixel_mean(lambda pixel: pixel.normal_area),
+        "target_false_positive_area": evaluation.FALSE_POSITIVE_AREA,
+        "lesion_recall": row.declared_pixel_mean(lambda pixel: pixel.lesions.recall),
+        **_by_size("lesion_recall", recall_by_size(row)),
+        **_by_size("false_alarms_per_image", false_alarms_by_size(row)),
+        **{
+            key: value
+            for name in evaluation.DEFINITIONS
+            for key, value in _area_numbers(
+                f"image_auroc_of_{name.replace('-', '_')}", row.definition_area(name)
+            ).items()
+        },
+        **_difference_numbers("method_minus_this", data.comparisons, row),
+        **_difference_numbers("pixel_method_minus_this", data.pixel_comparisons, row),
         "training_seconds": row.training_seconds,
         "parameters": row.parameters,
     }
@@ -335,7 +548,49 @@ def _csv_row(data: DataResult, row: ModelResult) -> dict[str, str]:
         "seeds_planned": str(row.planned),
     }
     shown = {name: "" if value is None else f"{value:.10g}" for name, value in numbers.items()}
-    return words | shown | {"flags": "; ".join(row.flags)}
+    return words | shown | {"threshold_rule": _rules(row), "flags": "; ".join(row.flags)}
+
+
+def _area_numbers(name: str, area: Area | None) -> dict[str, float | None]:
+    interval = area.interval if area else None
+    return {
+        name: area.value if area else None,
+        f"{name}_low": interval.low if interval else None,
+        f"{name}_high": interval.high if interval else None,
+        f"{name}_seed_sd": area.deviation if area else None,
+    }
+
+
+def _threshold_numbers(row: ModelResult, position: int, suffix: str) -> dict[str, float | None]:
+    return {
+        f"false_positive_rate{suffix}": row.threshold_mean(position, lambda one: one.false_positive_rate),
+        f"false_positive_rate_by_subject{suffix}": row.threshold_mean(
+            position, lambda one: one.subject_false_positive_rate
+        ),
+        f"target_false_positive_rate{suffix}": TARGETS[position],
+        f"sensitivity{suffix}": row.threshold_mean(position, lambda one: one.sensitivity),
+        f"f1{suffix}": row.threshold_mean(position, lambda one: one.f1),
+    }
+
+
+def _by_size(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
+    return {f"{name}_{size}": value for size, value in zip(evaluation.SIZE_NAMES, values, strict=True)}
+
+
+def _difference_numbers(name: str, comparisons: Sequence[Comparison], row: ModelResult) -> dict[str, float | None]:
+    one = next((comparison for comparison in comparisons if comparison.model == row.model), None)
+    return {
+        name: one.difference.value if one else None,
+        f"{name}_low": one.difference.interval.low if one else None,
+        f"{name}_high": one.difference.interval.high if one else None,
+        f"{name}_adjusted_p": one.adjusted_p if one else None,
+    }
+
+
+def _rules(row: ModelResult) -> str:
+    """By which rule each target's threshold was made, one after the other."""
+    first = next((seed for seed in row.seeds if seed.thresholds), None)
+    return "" if first is None else "; ".join(one.declared.rule for one in first.thresholds)
 
 
 def flattened(value: Any) -> str:

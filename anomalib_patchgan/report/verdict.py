@@ -14,14 +14,19 @@ HOW_TO_READ = (
     f"Intervals are 95 % percentile intervals over {evaluation.DRAWS:,} draws of whole test subjects, the same draws "
     "for every model and every seed; within a draw the statistic is the mean over seeds. The standard deviation "
     "over seeds stands apart.",
-    "A difference counts as ahead or behind when its p-value, Holm-adjusted over every comparison in this report, is "
-    "below 0.05; the intervals of the differences are not adjusted.",
+    "A difference counts as ahead or behind when its p-value, Holm-adjusted over every comparison in this report, of "
+    "images as of pixels, is below 0.05; the intervals of the differences are not adjusted. The p-value is that of "
+    "Student's t, with the standard deviation over the draws as the standard error.",
     "A control, such as an untrained copy, shows what the method owes to one of its parts; it is no rival.",
     "Average precision, of images as of pixels, is read against the prevalence: a score without information reaches "
     "the prevalence.",
-    "False positives: the share of normal test images above a conformal threshold, which is the k-th smallest score of "
-    "n normal calibration images with k = (n + 1)(1 − target), rounded up. Images of one subject are alike, so with "
-    "several images of a subject the target is aimed at and not guaranteed.",
+    "A threshold is declared on normal calibration images alone, by subject: every calibration subject weighs alike, "
+    "and a normal image of a new subject is above it with a chance of at most the target. With one image a subject it "
+    "is the k-th smallest of n scores, k = (n + 1)(1 − target), rounded up. With too few subjects the target is not "
+    "attainable; the labels then follow the same rule with images taken as unrelated, or the largest score. The rate "
+    "that came out on the test set stands beside the target.",
+    f"The pixel threshold is the smallest value that at most {100.0 * evaluation.FALSE_POSITIVE_AREA:g} % of the "
+    "pixels of the calibration images exceed.",
 )
 
 
@@ -71,7 +76,20 @@ def verdict_sentences(data: DataResult, method: str) -> list[str]:
         for one in data.comparisons
         if one.role == "control"
     ]
-    return sentences
+    return sentences + _pixel_sentences(data, method)
+
+
+def _pixel_sentences(data: DataResult, method: str) -> list[str]:
+    """The same by average precision over pixels, in one sentence; none without a rival that gives maps."""
+    rivals = [one for one in data.pixel_comparisons if one.role != "control"]
+    if not rivals:
+        return []
+    parts = []
+    for verdict, words in (("ahead", "ahead of"), ("behind", "behind"), ("not separable", "not separable from")):
+        names = [f"{one.model} ({_signed(one)})" for one in rivals if one.verdict == verdict]
+        if names:
+            parts.append(f"{words} {_joined(names)}")
+    return [f"On pixels, by average precision, {method} is {'; '.join(parts)}."]
 
 
 def overall_verdict(findings: Findings) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(kw_only=True)
@@ -38,6 +38,7 @@ class Run:
         timings: Seconds spent in each stage.
         environment: Versions, processor and so on.
         deployment: One row for each backend that was measured.
+        thresholds: Raw scores above which the model itself calls an ``image`` or a ``pixel`` abnormal, as far as set.
         scores: Columns ``sample_id``, ``raw_score``, ``predicted_label`` (bool, the model's own), in test-set order.
         calibration: Columns ``sample_id``, ``subject_id``, ``raw_score`` of the calibration normals.
         maps: Raw anomaly maps, float16 ``[N, H, W]``, in test-set order at the data set's image size.
@@ -67,6 +68,7 @@ class Run:
     timings: dict[str, float] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     deployment: list[dict[str, Any]] = field(default_factory=list)
+    thresholds: dict[str, float] = field(default_factory=dict)
     scores: pd.DataFrame | None = None
     calibration: pd.DataFrame | None = None
     maps: np.ndarray | None = None

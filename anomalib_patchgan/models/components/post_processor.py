@@ -5,40 +5,55 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from anomalib.post_processing import PostProcessor
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
-from anomalib_patchgan.evaluation.thresholds import conformal_threshold
+from anomalib_patchgan.evaluation.thresholds import (
+    FALSE_POSITIVE_AREA,
+    FALSE_POSITIVE_RATE,
+    area_threshold,
+    declared_threshold,
+)
 
-# Pixels of one map at most that enter the pixel threshold; more would only cost memory.
+# Pixels of one map at least that enter the pixel threshold; all of them would only cost memory.
 PIXELS_PER_MAP = 4096
+# The smallest single-precision number above one half.
+_ABOVE_HALF = 0.5 + 2.0**-24
 
 
 class CalibratedPostProcessor(PostProcessor):
     """Thresholds from normal validation images alone, and scores that are calibrated without being clamped.
 
-    The image threshold is the split-conformal quantile of the normal validation scores at a declared false-positive
-    rate; with too few normal images for that rate it is their largest score. The pixel threshold is a quantile of the
-    normal maps' pixels at a declared false-positive area. Validation images that are labelled abnormal are ignored.
+    The image threshold is the conformal quantile of the normal validation scores at a declared false-positive rate, by
+    subject where the validation set names the subjects; what follows when there are too few is said in
+    :func:`~anomalib_patchgan.evaluation.thresholds.declared_threshold`. The pixel threshold is a quantile of the normal
+    maps' pixels at a declared false-positive area. Validation images that are labelled abnormal are ignored.
 
     Scores become ``0.5 + 0.5 u / (1 + |u|)`` with ``u = (raw - threshold) / (threshold - median of the normals)``:
-    strictly monotone, so no metric changes, and above 0.5 exactly where the raw score is above the threshold.
+    monotone and not clamped, so no metric changes, and above 0.5 exactly where the raw score is above the threshold.
     anomalib's own normalisation clamps to [0, 1], which ties all scores beyond the validation set's range.
 
     Args:
         false_positive_rate (float): Target share of normal images above the image threshold, in (0, 1).
-            Defaults to ``0.05``.
+            Defaults to :data:`~anomalib_patchgan.evaluation.thresholds.FALSE_POSITIVE_RATE`.
         false_positive_area (float): Target share of normal pixels above the pixel threshold, in (0, 1).
-            Defaults to ``0.01``.
+            Defaults to :data:`~anomalib_patchgan.evaluation.thresholds.FALSE_POSITIVE_AREA`.
     """
 
-    def __init__(self, false_positive_rate: float = 0.05, false_positive_area: float = 0.01) -> None:
+    def __init__(
+        self, false_positive_rate: float = FALSE_POSITIVE_RATE, false_positive_area: float = FALSE_POSITIVE_AREA
+    ) -> None:
         super().__init__()
         self.false_positive_rate = false_positive_rate
         self.false_positive_area = false_positive_area
+        self._forget()
+
+    def _forget(self) -> None:
         self._scores: list[Tensor] = []
+        self._normal: list[Tensor] = []
         self._pixels: list[Tensor] = []
 
     @property
@@ -48,7 +63,7 @@ class CalibratedPostProcessor(PostProcessor):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the scores of an earlier validation."""
         del trainer, pl_module
-        self._scores, self._pixels = [], []
+        self._forget()
 
     def on_validation_batch_end(
         self,
@@ -66,28 +81,31 @@ class CalibratedPostProcessor(PostProcessor):
         normal = torch.ones_like(scores, dtype=torch.bool)
         if outputs.gt_label is not None:
             normal = outputs.gt_label.flatten() == 0
-        self._scores.append(scores.flatten()[normal].detach().float().cpu())
+        self._scores.append(scores.flatten().detach().float().cpu())
+        self._normal.append(normal.cpu())
         if maps is not None:
             pixels = maps[normal].flatten(1).detach().float().cpu()
-            step = max(1, pixels.shape[1] // PIXELS_PER_MAP)
+            # An odd step visits every column of a map whose width is even.
+            step = max(1, pixels.shape[1] // PIXELS_PER_MAP - 1) | 1
             self._pixels.append(pixels[:, ::step].flatten())
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Set thresholds and scales."""
-        del trainer, pl_module
-        scores = torch.cat(self._scores) if self._scores else torch.empty(0)
-        if len(scores):
-            threshold = conformal_threshold(scores.numpy(), self.false_positive_rate)
-            self._image_threshold.fill_(scores.max() if threshold is None else threshold)
+        del pl_module
+        normal = torch.cat(self._normal) if self._normal else torch.empty(0, dtype=torch.bool)
+        if normal.any():
+            scores = torch.cat(self._scores)[normal]
+            subjects = _subject_ids(trainer, len(normal))
+            own = None if subjects is None else subjects[normal.numpy()].tolist()
+            self._image_threshold.fill_(declared_threshold(scores.numpy(), self.false_positive_rate, own).value)
             self.image_min.fill_(scores.median())
             self.image_max.fill_(scores.max())
         pixels = torch.cat(self._pixels) if self._pixels else torch.empty(0)
         if len(pixels):
-            rank = min(len(pixels), int((1 - self.false_positive_area) * len(pixels)) + 1)
-            self._pixel_threshold.fill_(pixels.kthvalue(rank).values)
+            self._pixel_threshold.fill_(area_threshold(pixels.numpy(), self.false_positive_area))
             self.pixel_min.fill_(pixels.median())
             self.pixel_max.fill_(pixels.max())
-        self._scores, self._pixels = [], []
+        self._forget()
 
     @staticmethod
     def _normalize(preds: Tensor | None, norm_min: Tensor, norm_max: Tensor, threshold: Tensor) -> Tensor | None:
@@ -97,5 +115,16 @@ class CalibratedPostProcessor(PostProcessor):
         scale = (threshold - norm_min).clamp_min(1e-6 * threshold.abs() + 1e-12)
         distance = (preds - threshold) / scale
         calibrated = 0.5 + 0.5 * distance / (1 + distance.abs())
+        # Within a rounding error of the threshold the side of one half is settled by the raw value itself.
+        calibrated = torch.where(preds > threshold, calibrated.clamp_min(_ABOVE_HALF), calibrated.clamp_max(0.5))
         known = ~(torch.isnan(threshold) | torch.isnan(norm_min) | torch.isnan(norm_max))
         return torch.where(known, calibrated, preds)
+
+
+def _subject_ids(trainer: Trainer, count: int) -> np.ndarray | None:
+    """[count] the subjects of the validation samples, in the order they are read; None where they are not known."""
+    loader: Any = getattr(trainer, "val_dataloaders", None)
+    samples = getattr(getattr(loader, "dataset", None), "samples", None)
+    if samples is None or "subject_id" not in samples or len(samples) < count:
+        return None
+    return samples["subject_id"].astype(str).to_numpy()[:count]

@@ -3,16 +3,24 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation import (
     auroc,
     average_precision,
+    by_subject,
     count_pixels,
     dice,
+    f1_score,
+    image_dice,
     prevalence,
+    rank_maps,
     roc_curve,
+    sensitivity,
     sensitivity_at_specificity,
 )
 
@@ -84,7 +92,7 @@ def test_a_metric_that_is_not_defined_is_refused_in_words(labels, scores, found)
 
 def test_pixel_metrics_equal_scikit_learn(maps_and_masks):
     maps, masks = maps_and_masks
-    counts = count_pixels(maps, masks)
+    counts = count_pixels(rank_maps(maps), masks)
     flat_scores, flat_masks = maps.astype(np.float64).ravel(), masks.ravel()
     assert counts.auroc() == pytest.approx(metrics.roc_auc_score(flat_masks, flat_scores), abs=1e-12)
     assert counts.average_precision() == pytest.approx(metrics.average_precision_score(flat_masks, flat_scores))
@@ -92,7 +100,9 @@ def test_pixel_metrics_equal_scikit_learn(maps_and_masks):
 
 
 def test_both_zeros_are_one_value(maps_and_masks):
-    assert np.unique(count_pixels(*maps_and_masks).values).size == count_pixels(*maps_and_masks).values.size
+    maps, masks = maps_and_masks
+    values = count_pixels(rank_maps(maps), masks).values
+    assert values.size == np.unique(maps.astype(np.float64)).size
 
 
 def test_half_precision_counts_of_a_view_that_is_not_contiguous():
@@ -100,25 +110,60 @@ def test_half_precision_counts_of_a_view_that_is_not_contiguous():
     masks = np.zeros(maps.shape, bool)
     masks[:, 2:4] = True
     expected = metrics.roc_auc_score(masks.ravel(), maps.ravel())
-    assert count_pixels(maps, masks).auroc() == pytest.approx(expected)
+    assert count_pixels(rank_maps(maps), masks).auroc() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("maps_shape", [(2, 4, 5), (2, 4, 4)])
 def test_maps_without_a_lesion_or_of_another_shape_are_refused(maps_shape):
     with pytest.raises(InputError, match=r"maps: found the shape|only one class"):
-        count_pixels(np.zeros(maps_shape, np.float16), np.zeros((2, 4, 4), bool))
+        count_pixels(rank_maps(np.zeros(maps_shape, np.float16)), np.zeros((2, 4, 4), bool))
 
 
 def test_maps_that_are_not_finite_are_refused():
     with pytest.raises(InputError, match="not finite"):
-        count_pixels(np.full((1, 2, 2), np.inf, np.float16), np.eye(2, dtype=bool)[None])
+        rank_maps(np.full((1, 2, 2), np.inf, np.float16))
 
 
 def test_dice_equals_the_f1_score_of_the_pixels(maps_and_masks):
     maps, masks = maps_and_masks
     expected = metrics.f1_score(masks.ravel(), (maps > 0.4).ravel())
-    assert dice(maps, masks, 0.4) == pytest.approx(expected)
+    assert dice(maps > 0.4, masks) == pytest.approx(expected)
 
 
 def test_dice_of_nothing_and_nothing_is_one():
-    assert dice(np.zeros((1, 2, 2)), np.zeros((1, 2, 2), bool), 0.5) == 1.0
+    assert dice(np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), bool)) == 1.0
+
+
+def test_dice_of_each_lesion_image_equals_its_f1_score(maps_and_masks):
+    maps, masks = maps_and_masks
+    masks[2] = False
+    expected = [
+        metrics.f1_score(mask.ravel(), (one > 0.4).ravel()) for one, mask in zip(maps, masks, strict=True) if mask.any()
+    ]
+    assert len(expected) == 5
+    assert image_dice(maps > 0.4, masks) == pytest.approx(expected)
+
+
+def test_ceiling_is_the_best_dice_of_all_thresholds(maps_and_masks):
+    maps, masks = maps_and_masks
+    best = max(dice(maps > threshold, masks) for threshold in [-np.inf, *np.unique(maps)])
+    assert count_pixels(rank_maps(maps), masks).best_dice() == pytest.approx(best)
+
+
+def test_f1_and_sensitivity_at_a_declared_threshold_equal_scikit_learn(tied_sample):
+    labels, scores = tied_sample
+    assert f1_score(labels, scores, 0.7) == pytest.approx(metrics.f1_score(labels, scores > 0.7))
+    assert sensitivity(labels, scores, 0.7) == pytest.approx(metrics.recall_score(labels, scores > 0.7))
+    assert f1_score(labels, scores, scores.max()) == 0.0
+
+
+@given(arrays(np.float16, (2, 3, 4), elements=st.floats(-60000, 60000, width=16)))
+def test_ranks_are_in_the_order_of_the_values_and_lead_back_to_them(maps):
+    ranked = rank_maps(maps)
+    assert np.array_equal(ranked.values[ranked.ranks], maps.astype(np.float64))
+    assert np.all(np.diff(ranked.values) > 0.0)
+
+
+def test_subject_is_abnormal_when_any_sample_is_and_has_its_largest_score():
+    labels, scores, subjects = by_subject([0, 1, 0, 0], [0.9, 0.2, 0.4, 0.6], ["b", "b", "a", "a"])
+    assert (labels.tolist(), scores.tolist(), subjects) == ([0, 1], [0.6, 0.9], ["a", "b"])

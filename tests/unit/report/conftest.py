@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from anomalib_patchgan.evaluation import declared_threshold
 from anomalib_patchgan.store import DataRecord, Run, Store
 
 SIDE = 48
@@ -80,6 +81,10 @@ def finished_run(key: str, model: str, record: DataRecord, seed: int) -> Run:
     labels = record.samples["label"].to_numpy()
     scores = generator.normal(labels * separation, 1.0)
     assert record.masks is not None
+    # 20 calibration subjects of two images each, just enough for a target of 5 %.
+    calibration = generator.normal(size=40)
+    calibration_subjects = [f"calibration-{index // 2}" for index in range(40)]
+    threshold = declared_threshold(calibration, 0.05, calibration_subjects).value
     maps = (generator.normal(size=record.masks.shape) + separation * record.masks).astype(np.float16)
     return Run(
         key=key,
@@ -100,15 +105,16 @@ def finished_run(key: str, model: str, record: DataRecord, seed: int) -> Run:
         environment={"python": "3.11.2", "packages": {"torch": "2.10.0", "anomalib": "2.7.0"}, "processor": "2 cores"},
         deployment=deployment_rows() if role == "method" and seed == 0 else [],
         scores=pd.DataFrame(
-            {"sample_id": record.samples["sample_id"], "raw_score": scores, "predicted_label": scores > 1.6}
+            {"sample_id": record.samples["sample_id"], "raw_score": scores, "predicted_label": scores > threshold}
         ),
         calibration=pd.DataFrame(
             {
                 "sample_id": [f"calibration-{index}" for index in range(40)],
-                "subject_id": [f"calibration-{index // 4}" for index in range(40)],
-                "raw_score": generator.normal(size=40),
+                "subject_id": calibration_subjects,
+                "raw_score": calibration,
             }
         ),
+        thresholds={"image": threshold} | ({"pixel": 2.3} if has_map else {}),
         maps=maps if has_map else None,
     )
 

@@ -229,7 +229,7 @@ def test_cards_environment_deployment_and_command_are_shown(report):
         "2.31 ×",
         "this processor has no such instruction",
         "anomalib-patchgan benchmark benchmarks/quickstart.yaml",
-        "40 calibration normals",
+        "40 calibration normals of 20 subjects",
     ):
         assert expected in text
 
@@ -242,12 +242,12 @@ def test_a_given_command_replaces_the_one_in_the_plan(make_store, tmp_path):
 
 def test_too_few_calibration_samples_are_said_to_be_too_few(make_store, tmp_path):
     def few(run: Run) -> Run:
-        run.calibration = run.calibration.head(18)
+        run.calibration = run.calibration.head(30)
         return run
 
     text = text_of(write_report(make_store(change=few), tmp_path / "out").read_text())
-    assert "not attainable 18 calibration normals, 19 needed" in text
-    assert "so no miss can be named" in text
+    assert "not attainable 15 calibration subjects, 19 needed; a quantile of pooled images gave" in text
+    assert "not attainable 15 calibration subjects, 99 needed; the largest score gave" in text
 
 
 def test_suspicious_scores_are_flagged(make_store, tmp_path):

@@ -170,7 +170,7 @@ def test_other_schema_version_is_a_sentence(tmp_path):
     path = tmp_path / "jobs" / make_run().key / "run.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
     for read in (store.run_status, store.load_run):
-        with pytest.raises(InputError, match=r"run\.json has schema_version 99; this version of the package reads 1"):
+        with pytest.raises(InputError, match=r"run\.json has schema_version 99; this version of the package reads 2"):
             read(make_run().key)
 
 
