@@ -5,10 +5,13 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from anomalib_patchgan import evaluation
 from anomalib_patchgan.report.drawing import (
     CONTROL,
     DASHES,
@@ -61,7 +64,7 @@ def precision_figure(data: DataResult) -> Drawing | None:
         return drawn.finish()
 
 
-def _square(models: int):  # noqa: ANN202 - the context manager of `sheet`
+def _square(models: int) -> AbstractContextManager[Sheet]:
     return sheet(5.0, 4.6 + 0.2 * math.ceil(models / 2))
 
 
@@ -120,14 +123,37 @@ def _draw_interval(drawn: Sheet, axes: Axes, row: ModelResult, height: float, co
 
 def forest_figure(data: DataResult, method: str) -> Drawing | None:
     """Paired differences of image AUROC, in points: discs are filled where the verdict is not *not separable*."""
-    if not data.comparisons:
+    entries = [
+        Entry(one.model, one.difference, one.verdict, CONTROL if one.role == "control" else METHOD)
+        for one in data.comparisons
+    ]
+    return differences_figure(entries, f"{shortened(method)} minus the other, points of image AUROC")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a forest plot: its name, the difference, what is said of it, and its colour."""
+
+    name: str
+    difference: evaluation.Difference
+    verdict: str
+    colour: str
+
+    @property
+    def hollow(self) -> bool:
+        """Whether the difference may be noise."""
+        return self.verdict in {"not separable", "within noise"}
+
+
+def differences_figure(entries: Sequence[Entry], axis: str) -> Drawing | None:
+    """A forest plot of differences of image AUROC in points, hollow where they may be noise."""
+    if not entries:
         return None
-    with sheet(5.0, 1.0 + 0.34 * len(data.comparisons)) as drawn:
+    with sheet(5.0, 1.0 + 0.34 * len(entries)) as drawn:
         axes = drawn.figure.subplots()
         axes.axvline(0.0, color=CONTROL, linewidth=0.8)
-        for height, one in enumerate(data.comparisons):
-            interval = one.difference.interval
-            colour = CONTROL if one.role == "control" else METHOD
+        for height, one in enumerate(entries):
+            interval, colour = one.difference.interval, one.colour
             ends = [100.0 * interval.low, 100.0 * interval.high]
             axes.plot(ends, [-height, -height], color=colour, linewidth=1.8, solid_capstyle="butt")
             (disc,) = axes.plot(
@@ -136,12 +162,12 @@ def forest_figure(data: DataResult, method: str) -> Drawing | None:
                 "o",
                 color=colour,
                 markersize=6,
-                markerfacecolor="#ffffff" if one.verdict == "not separable" else colour,
+                markerfacecolor="#ffffff" if one.hollow else colour,
             )
             low, high = points(interval.low), points(interval.high)
-            drawn.tip(disc, f"{one.model}: {points(one.difference.value)} points [{low}, {high}], {one.verdict}")
-        _name_rows(axes, [one.model for one in data.comparisons])
-        axes.set_xlabel(f"{shortened(method)} minus the other, points of image AUROC")
+            drawn.tip(disc, f"{one.name}: {points(one.difference.value)} points [{low}, {high}], {one.verdict}")
+        _name_rows(axes, [one.name for one in entries])
+        axes.set_xlabel(axis)
         return drawn.finish()
 
 

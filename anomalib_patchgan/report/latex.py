@@ -32,6 +32,7 @@ _SPECIAL = {
 }
 _LAST_LATIN = 0x17F
 _HEAD_WIDTH = 13
+_DETAIL_WIDTH = 24
 
 
 def latex_table(table: Table, label: str) -> str:
@@ -83,7 +84,7 @@ def _escaped_character(character: str) -> str:
 def _cell(cell: Cell, table: Table, number: int) -> str:
     if number == 0 or not cell.detail:
         return escaped(cell.text)
-    return _stacked([cell.text, cell.detail], table, number, second=r"\scriptsize ")
+    return _stacked([cell.text, *textwrap.wrap(cell.detail, _DETAIL_WIDTH)], table, number, second=r"\scriptsize ")
 
 
 def _stacked(parts: list[str], table: Table, number: int, second: str = "") -> str:

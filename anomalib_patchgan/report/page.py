@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from anomalib_patchgan.report import lesions, overview, robustness, tables, tradeoffs, verdict
+from anomalib_patchgan.report import lesions, overview, robustness, tables, tradeoffs, training, verdict
 from anomalib_patchgan.report.examples import RULE
 from anomalib_patchgan.report.files import replace_file, table_files
 from anomalib_patchgan.report.findings import Findings, collect
@@ -96,7 +96,7 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
 
 
 def _figure_files(sections: list[Section], pdf: bool) -> dict[str, bytes]:
-    files = {}
+    files: dict[str, bytes] = {}
     for section in sections:
         for name, panel in section.panels.items():
             files[section.figure_path(name, "svg")] = panel.drawing.for_file()
@@ -111,7 +111,7 @@ def _figure_files(sections: list[Section], pdf: bool) -> dict[str, bytes]:
 
 
 def _latex_files(sections: list[Section]) -> dict[str, bytes]:
-    files = {}
+    files: dict[str, bytes] = {}
     for section in sections:
         printed = {f"results-{section.slug}": section.results}
         if section.comparisons.rows:
@@ -125,11 +125,11 @@ def _latex_files(sections: list[Section]) -> dict[str, bytes]:
 
 
 def _data_files(findings: Findings, sections: list[Section]) -> dict[str, bytes]:
-    rows = {
+    rows: dict[str, list[dict[str, str]]] = {
         "results": tables.csv_rows(findings),
         "robustness": [row for section in sections for row in robustness.csv_rows(section.data, section.curves)],
         "lesions": [row for section in sections for row in lesions.csv_rows(section.data, section.lesion_studies)],
-        "training": [row for section in sections for row in section.training.astype(str).to_dict("records")],
+        "training": [row for section in sections for row in training.csv_rows(section.training)],
     }
     return {name: content for table in rows for name, content in table_files(table, rows[table]).items()}
 

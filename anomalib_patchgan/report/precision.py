@@ -28,7 +28,9 @@ def mean_precision(row: ModelResult, labels: NDArray[np.int64]) -> NDArray[np.fl
     """
     runs = {run.seed: run for run in row.runs}
     found = [runs[seed.seed].scores for seed in row.seeds]
-    return np.mean([_precision(labels, scores["raw_score"]) for scores in found if scores is not None], axis=0)
+    return np.mean(
+        [_precision(labels, scores["raw_score"].to_numpy()) for scores in found if scores is not None], axis=0
+    )
 
 
 def _precision(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@
 """What one run reached: every number of one model, one data set and one seed, from its stored scores and maps."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,17 @@ class TestData:
     Attributes:
         record: Samples and card.
         masks: [N, H, W], true where there is lesion.
-        regions: The lesions in the masks.
         draws: Draws over the test subjects.
     """
 
     record: DataRecord
     masks: NDArray[np.bool_]
-    regions: evaluation.Regions
     draws: evaluation.SubjectDraws
+
+    @cached_property
+    def regions(self) -> evaluation.Regions:
+        """The lesions in the masks; found when they are first asked for, since kept scores need none."""
+        return evaluation.find_regions(self.masks)
 
     @property
     def has_masks(self) -> bool:

@@ -169,7 +169,8 @@ def _scatter(
     unit: str,
 ) -> None:
     best = front(points, cost)
-    axes.step([cost(point) for point in best], [point.auroc for point in best], where="post", color=FAINT, linewidth=2)
+    costs = [found for point in best if (found := cost(point)) is not None]
+    axes.step(costs, [point.auroc for point in best], where="post", color=FAINT, linewidth=2)
     colour_of = _colour_of(data)
     for point in points:
         cost_of = cost(point)

@@ -24,11 +24,16 @@ def training_table(data: DataResult) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[_COLUMNS] if tables else pd.DataFrame(columns=_COLUMNS)
 
 
+def csv_rows(table: pd.DataFrame) -> list[dict[str, str]]:
+    """The table as text, its values with ten digits."""
+    shown = table.assign(value=[f"{value:.10g}" for value in table["value"]])
+    return [{str(key): str(value) for key, value in row.items()} for row in shown.to_dict("records")]
+
+
 def training_figure(table: pd.DataFrame) -> Drawing | None:
     """One panel for each model that was trained for more than one epoch, every value as a share of its largest."""
-    trained = [
-        model for model, curves in table.groupby("model", sort=False) if curves["step"].max() > curves["step"].min()
-    ]
+    steps = table.groupby("model", sort=False)["step"].agg(["min", "max"])
+    trained = [str(model) for model in steps.index[steps["max"] > steps["min"]]]
     if not trained:
         return None
     columns = min(2, len(trained))
@@ -48,8 +53,8 @@ def training_figure(table: pd.DataFrame) -> Drawing | None:
                     linewidth=2.2 if total else 1.2,
                     label=shortened(str(name).replace("_", " ")),
                 )
-                drawn.tip(line, f"{model}, {name}: last {means.iloc[-1]:.4g}, largest {largest:.4g}")
-            axes.set_title(shortened(str(model)))
+                drawn.tip(line, f"{model}, {name!s}: last {means.iloc[-1]:.4g}, largest {largest:.4g}")
+            axes.set_title(shortened(model))
             axes.grid(color=FAINT, linewidth=0.5)
             axes.legend(frameon=False, fontsize=7)
         for axes in panels[len(trained) :]:
