@@ -23,9 +23,10 @@ INK = "#1b1f24"
 FAINT = "#d3d8de"
 METHOD = "#b3261e"
 CONTROL = "#7b8087"
+PAPER = "#fffffe"
 SERIES = ("#0b6aa2", "#1a7f5a", "#8a5a00", "#6a3fa0", "#00797f", "#a8327a", "#4a5d23", "#3f51b5")
 DASHES: dict[str, str] = {"control": ":", "trivial": "--"}
-_STYLE_SHEET = {INK: "ink", FAINT: "line", METHOD: "method", CONTROL: "control"} | {
+_STYLE_SHEET = {INK: "ink", FAINT: "line", METHOD: "method", CONTROL: "control", PAPER: "paper"} | {
     colour: f"series-{index}" for index, colour in enumerate(SERIES)
 }
 _FONT = "'DejaVu Sans'"

@@ -17,6 +17,7 @@ from anomalib_patchgan.report.drawing import (
     DASHES,
     FAINT,
     METHOD,
+    PAPER,
     Drawing,
     Sheet,
     colours,
@@ -50,7 +51,7 @@ def roc_figure(data: DataResult) -> Drawing | None:
 def precision_figure(data: DataResult) -> Drawing | None:
     """Precision-recall curves, the mean over seeds, with the prevalence as the line of chance."""
     results = [row for row in data.results if row.seeds]
-    if not results or data.record is None:
+    if not results or data.record is None or data.prevalence is None:
         return None
     labels = data.record.samples["label"].to_numpy()
     with _square(len(results)) as drawn:
@@ -162,7 +163,7 @@ def differences_figure(entries: Sequence[Entry], axis: str) -> Drawing | None:
                 "o",
                 color=colour,
                 markersize=6,
-                markerfacecolor="#ffffff" if one.hollow else colour,
+                markerfacecolor=PAPER if one.hollow else colour,
             )
             low, high = points(interval.low), points(interval.high)
             drawn.tip(disc, f"{one.name}: {points(one.difference.value)} points [{low}, {high}], {one.verdict}")
