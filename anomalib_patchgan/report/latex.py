@@ -82,12 +82,13 @@ def _escaped_character(character: str) -> str:
 
 
 def _cell(cell: Cell, table: Table, number: int) -> str:
-    if number == 0 or not cell.detail:
-        return escaped(cell.text)
-    return _stacked([cell.text, *textwrap.wrap(cell.detail, _DETAIL_WIDTH)], table, number, second=r"\scriptsize ")
+    detail = cell.detail if number else ""
+    return _stacked([cell.text, *textwrap.wrap(detail, _DETAIL_WIDTH)], table, number, second=r"\scriptsize ")
 
 
 def _stacked(parts: list[str], table: Table, number: int, second: str = "") -> str:
+    if len(parts) == 1:
+        return escaped(parts[0])
     side = "r" if table.columns[number] in table.numeric else "l"
     shown = [escaped(parts[0]), *(f"{{{second}{escaped(part)}}}" for part in parts[1:])]
     return rf"\shortstack[{side}]{{" + r" \\ ".join(shown) + "}"

@@ -46,7 +46,7 @@ class ScoreCache:
 
     def load(self, run: Run) -> SeedScore | None:
         """What the run reached, or None where it was not kept, or of other files or by other code."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
+        with contextlib.suppress(OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile):
             with np.load(self._path(run), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             tree = json.loads(arrays.pop(_TREE).tobytes())
