@@ -10,7 +10,6 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
-from math import isfinite, nan
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,15 +18,14 @@ import pandas as pd
 import torch
 from anomalib.engine import Engine
 from anomalib.models import AnomalibModule
-from anomalib.post_processing import PostProcessor
 from lightning import seed_everything
 
 from anomalib_patchgan.benchmark.classes import Blueprint, import_class, takes
 from anomalib_patchgan.benchmark.environment import describe_environment
+from anomalib_patchgan.benchmark.labels import declare_thresholds, declared_thresholds
 from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.recorder import RawScoreRecorder, TrackEpoch
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.store import Run
 
 # The report is made from raw scores, so a model need not spend time on metrics and drawings.
@@ -53,13 +51,11 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
         torch.set_num_threads(job.threads)
         seed_everything(job.seed, workers=True, verbose=False)
         model = model_blueprint(job.model, job.model_class, job.model_arguments).build()
-        if "post_processor" not in job.model_arguments and type(model.post_processor) is PostProcessor:
-            # anomalib's own looks for its threshold with labels, which normals alone leave at their largest score.
-            model.post_processor = CalibratedPostProcessor()
         datamodule = Blueprint(job.data_class, job.data_arguments, f"data.{job.data}").build()
         if leak:
             datamodule.setup()
             datamodule.leak()
+        declare_thresholds(model)
         recorder = RawScoreRecorder(_height_and_width(datamodule.image_size), track)
         engine = Engine(callbacks=[recorder], default_root_dir=Path(folder), **_trainer_arguments(job.trainer))
         engine.fit(model, datamodule=datamodule)
@@ -91,7 +87,7 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
             timings=timings,
             environment=describe_environment() | {"accelerator": str(model.device)},
             deployment=deployment,
-            thresholds=_thresholds(model),
+            thresholds=declared_thresholds(model),
             scores=scores,
             calibration=recorder.calibration(datamodule.val_data.samples),
             maps=maps,
@@ -144,12 +140,6 @@ def _budget(job: Job, engine: Engine, datamodule: Any) -> dict[str, Any]:
         "optimizer_steps": engine.trainer.global_step,
         "train_samples": len(datamodule.train_data),
     }
-
-
-def _thresholds(model: AnomalibModule) -> dict[str, float]:
-    """The raw thresholds of a model's post-processor that are set."""
-    found = {name: float(getattr(model.post_processor, f"_{name}_threshold", nan)) for name in ("image", "pixel")}
-    return {name: value for name, value in found.items() if isfinite(value)}
 
 
 def _test_under_artefacts(

@@ -28,6 +28,7 @@ from anomalib_patchgan.evaluation.image import (
 from anomalib_patchgan.evaluation.pixel import (
     PixelCounts,
     RankedMaps,
+    call_pixels,
     count_pixels,
     dice,
     image_dice,
@@ -90,6 +91,7 @@ __all__ = [
     "average_precision",
     "average_precision_draws",
     "by_subject",
+    "call_pixels",
     "conformal_threshold",
     "count_lesions",
     "count_pixels",

@@ -128,6 +128,21 @@ def count_pixels(maps: RankedMaps, masks: NDArray[np.bool_]) -> PixelCounts:
     return counts
 
 
+def call_pixels(maps: RankedMaps, threshold: float) -> NDArray[np.bool_]:
+    """Call the pixels above a threshold.
+
+    The threshold is compared as it is; NumPy would first round it to the half precision of a stored map.
+
+    Args:
+        maps: Ranked anomaly maps [N, H, W].
+        threshold: In the unit of the maps.
+
+    Returns:
+        [N, H, W], true above the threshold.
+    """
+    return maps.ranks >= np.searchsorted(maps.values, threshold, side="right")
+
+
 def check_shape(maps: NDArray, masks: NDArray[np.bool_]) -> None:
     """Check that maps and masks have one shape.
 

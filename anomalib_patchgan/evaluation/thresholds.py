@@ -174,8 +174,9 @@ def subject_false_positive_rate(
 
 def _finite(values: ArrayLike) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64).ravel()
-    if not np.isfinite(array).all():
-        raise InputError("calibration: found values that are not finite, expected finite numbers only.")
+    not_finite = int(np.count_nonzero(~np.isfinite(array)))
+    if not_finite:
+        raise InputError(f"calibration: found {not_finite} of {array.size} values not finite, expected finite numbers.")
     return array
 
 

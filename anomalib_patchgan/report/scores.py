@@ -264,15 +264,15 @@ def _pixel_score(maps: NDArray[np.float16], threshold: float | None, labels: NDA
         aupro=evaluation.aupro(ranked, test.regions),
         aupimo=None if per_image is None else float(per_image.mean()),
         ceiling_dice=counts.best_dice(),
-        declared=None if threshold is None else _declared_pixel_score(maps, threshold, test),
+        declared=None if threshold is None else _declared_pixel_score(ranked, threshold, test),
         definitions={
             name: _auroc(labels, scores, test.draws) for name, scores in evaluation.definition_scores(ranked).items()
         },
     )
 
 
-def _declared_pixel_score(maps: NDArray[np.float16], threshold: float, test: TestData) -> DeclaredPixelScore:
-    called = maps > threshold
+def _declared_pixel_score(maps: evaluation.RankedMaps, threshold: float, test: TestData) -> DeclaredPixelScore:
+    called = evaluation.call_pixels(maps, threshold)
     normal = ~test.masks.any(axis=(1, 2))
     return DeclaredPixelScore(
         dice=evaluation.dice(called, test.masks),

@@ -241,14 +241,20 @@ def lesion_table(data: DataResult) -> Table | None:
 
 def recall_by_size(row: ModelResult) -> list[float | None]:
     """Share of the lesions of each size that were found, mean over seeds."""
-    positions = range(len(evaluation.SIZE_NAMES))
-    return [row.declared_pixel_mean(lambda pixel, at=at: pixel.lesions.recall_by_size[at]) for at in positions]  # type: ignore[misc]
+
+    def of(position: int) -> float | None:
+        return row.declared_pixel_mean(lambda pixel: pixel.lesions.recall_by_size[position])
+
+    return [of(position) for position in range(len(evaluation.SIZE_NAMES))]
 
 
 def false_alarms_by_size(row: ModelResult) -> list[float | None]:
     """False alarms of each size per image, mean over seeds."""
-    positions = range(len(evaluation.SIZE_NAMES))
-    return [row.declared_pixel_mean(lambda pixel, at=at: pixel.lesions.false_alarms_per_image[at]) for at in positions]  # type: ignore[misc]
+
+    def of(position: int) -> float | None:
+        return row.declared_pixel_mean(lambda pixel: pixel.lesions.false_alarms_per_image[position])
+
+    return [of(position) for position in range(len(evaluation.SIZE_NAMES))]
 
 
 def subject_table(data: DataResult) -> Table | None:

@@ -69,7 +69,7 @@ def test_model_that_raises_is_a_failed_run_and_the_others_finish(finished):
     }
     assert runs["Raising"].error == "RuntimeError: this model never learns"
     assert "tiny_benchmark.py" in runs["Raising"].traceback
-    assert "4 of 4 scores are not finite" in runs["Undefined"].error
+    assert "4 of 4 values not finite" in runs["Undefined"].error
     assert (path.parent / "report" / "index.html").exists()
 
 
@@ -120,7 +120,7 @@ def test_label_is_the_models_own(finished):
     run = runs_by_model(finished[0])["Tiny"]
     threshold = run.calibration["raw_score"].max()
     assert run.scores["predicted_label"].dtype == bool
-    # anomalib's threshold of normals alone is their highest score.
+    # Four calibration normals attain no target, so the threshold is their highest score.
     np.testing.assert_array_equal(run.scores["predicted_label"], run.scores["raw_score"] > threshold)
 
 

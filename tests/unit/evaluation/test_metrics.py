@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics
@@ -13,6 +13,7 @@ from anomalib_patchgan.evaluation import (
     auroc,
     average_precision,
     by_subject,
+    call_pixels,
     count_pixels,
     dice,
     f1_score,
@@ -150,6 +151,14 @@ def test_ceiling_is_the_best_dice_of_all_thresholds(maps_and_masks):
     assert count_pixels(rank_maps(maps), masks).best_dice() == pytest.approx(best)
 
 
+@pytest.mark.parametrize("threshold", [-70000.0, -1.0, 2.3, 2.30078125, 70000.0])
+def test_pixels_are_called_above_the_threshold_as_it_is_and_not_as_half_precision_rounds_it(threshold):
+    maps = np.array([[[-60000.0, -1.0, 2.298828125, 2.30078125, 60000.0]]], dtype=np.float16)
+    expected = maps.astype(np.float64) > threshold
+    assert np.array_equal(call_pixels(rank_maps(maps), threshold), expected)
+    assert np.array_equal(call_pixels(rank_maps(maps.astype(np.float64)), threshold), expected)
+
+
 def test_f1_and_sensitivity_at_a_declared_threshold_equal_scikit_learn(tied_sample):
     labels, scores = tied_sample
     assert f1_score(labels, scores, 0.7) == pytest.approx(metrics.f1_score(labels, scores > 0.7))
@@ -157,6 +166,7 @@ def test_f1_and_sensitivity_at_a_declared_threshold_equal_scikit_learn(tied_samp
     assert f1_score(labels, scores, scores.max()) == 0.0
 
 
+@settings(deadline=None)
 @given(arrays(np.float16, (2, 3, 4), elements=st.floats(-60000, 60000, width=16)))
 def test_ranks_are_in_the_order_of_the_values_and_lead_back_to_them(maps):
     ranked = rank_maps(maps)

@@ -3,6 +3,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation import aupimo, aupro, count_lesions, find_regions, rank_maps
@@ -92,3 +95,16 @@ def test_recall_of_a_size_that_does_not_occur_is_not_defined():
     assert count_lesions(masks, find_regions(masks)).recall is None
     masks[0, 0, 0] = True
     assert count_lesions(masks, find_regions(masks)).recall_by_size == (None, None, 1.0)
+
+
+@settings(deadline=None)
+@given(arrays(np.int8, (3, 5, 5), elements=st.integers(-9, 9)), arrays(np.bool_, (3, 5, 5)), st.floats(0.05, 1.0))
+def test_overlap_is_a_share_and_depends_on_the_order_of_the_values_alone(values, masks, limit):
+    regions = find_regions(masks)
+    plain, cubed = rank_maps(values.astype(np.float32)), rank_maps(values.astype(np.float64) ** 3)
+    for metric in (lambda maps: aupro(maps, regions, limit), lambda maps: aupimo(maps, masks, (0.01, limit))):
+        found, again = metric(plain), metric(cubed)
+        assert (found is None) == (again is None)
+        if found is not None:
+            assert found == pytest.approx(again)
+            assert np.all((np.asarray(found) >= -1e-12) & (np.asarray(found) <= 1.0 + 1e-12))
