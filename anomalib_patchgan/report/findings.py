@@ -30,6 +30,7 @@ from anomalib_patchgan.store import DataRecord, Run, Store
 TRAINING_STAGE = "fit"
 """Name of the training among a run's timings."""
 
+_SAMPLE_COLUMNS = ("sample_id", "subject_id", "label", "lesion_fraction")
 # What a damaged or foreign file raises in the libraries that read it.
 UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
@@ -302,6 +303,9 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
 
 def _read_test_data(store: Store, key: str) -> TestData:
     record = store.load_data(key)
+    missing = [column for column in _SAMPLE_COLUMNS if column not in record.samples]
+    if missing:
+        raise InputError(f"data {key}: found no column {', '.join(missing)}, expected {', '.join(_SAMPLE_COLUMNS)}.")
     masks, record.images, record.masks = record.masks, None, None
     if masks is None:
         raise InputError(f"data {key}: found no masks, expected one for each test sample.")

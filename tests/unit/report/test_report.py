@@ -187,7 +187,7 @@ def test_a_losing_method_is_said_to_lose(make_store, tmp_path):
             run.scores["raw_score"] = np.random.default_rng(run.seed).normal(size=len(run.scores))
         return run
 
-    text = text_of(write_report(make_store(change=weak), tmp_path / "out").read_text())
+    text = text_of(write_report(make_store(names=("skin",), change=weak), tmp_path / "out").read_text())
     assert "Patch-GAN loses here: it is behind PaDiM by" in text
 
 
@@ -235,7 +235,9 @@ def test_cards_environment_deployment_and_command_are_shown(report):
 
 
 def test_a_given_command_replaces_the_one_in_the_plan(make_store, tmp_path):
-    page = write_report(make_store(), tmp_path / "out", command="run 'this' <now>").read_text()
+    page = write_report(
+        make_store(names=("skin",), models=("PaDiM",)), tmp_path / "out", command="run 'this' <now>"
+    ).read_text()
     assert "<code>run &#39;this&#39; &lt;now&gt;</code>" in page
     assert "benchmarks/quickstart.yaml" not in page
 
@@ -245,7 +247,7 @@ def test_too_few_calibration_samples_are_said_to_be_too_few(make_store, tmp_path
         run.calibration = run.calibration.head(30)
         return run
 
-    text = text_of(write_report(make_store(change=few), tmp_path / "out").read_text())
+    text = text_of(write_report(make_store(names=("skin",), change=few), tmp_path / "out").read_text())
     assert "not attainable 15 calibration subjects, 19 needed; a quantile of pooled images gave" in text
     assert "not attainable 15 calibration subjects, 99 needed; the largest score gave" in text
 
@@ -260,7 +262,7 @@ def test_suspicious_scores_are_flagged(make_store, tmp_path):
             run.scores["raw_score"] = -run.scores["raw_score"] * 0.0 - np.repeat([[0.0, 0.0, 1.0, 1.0]], 30, 0).ravel()
         return run
 
-    text = text_of(write_report(make_store(change=spoil), tmp_path / "out").read_text())
+    text = text_of(write_report(make_store(names=("skin",), change=spoil), tmp_path / "out").read_text())
     assert "no usable result; seed 0: 1 of 120 scores are not finite" in text
     assert "seed 0: constant: every sample has the same score" in text
     assert "inverted: normal images score higher (reversed, the AUROC would be 1.000)" in text
@@ -304,7 +306,7 @@ def test_missing_maps_are_said_to_be_missing(make_store, tmp_path):
         run.maps = None
         return run
 
-    page = write_report(make_store(change=without), tmp_path / "out")
+    page = write_report(make_store(names=("skin",), change=without), tmp_path / "out")
     assert "The store holds no anomaly maps of this run" in text_of(page.read_text())
     assert not list((page.parent / "figures").glob("*-map.png"))
     assert "no map" in (page.parent / "README.md").read_text()
