@@ -49,7 +49,7 @@ from anomalib_patchgan.evaluation.regions import (
     find_regions,
 )
 from anomalib_patchgan.evaluation.sanity import label_flags, map_flags, ranking_flags, score_flags
-from anomalib_patchgan.evaluation.subjects import AGGREGATION, by_subject
+from anomalib_patchgan.evaluation.subjects import AGGREGATION, SMALLEST_CLASS, by_subject
 from anomalib_patchgan.evaluation.thresholds import (
     FALSE_POSITIVE_AREA,
     FALSE_POSITIVE_RATE,
@@ -72,6 +72,7 @@ __all__ = [
     "FALSE_POSITIVE_RATE",
     "SIZE_EDGES",
     "SIZE_NAMES",
+    "SMALLEST_CLASS",
     "SMALLEST_NUMBER_OF_DATA_SETS",
     "TOP_SHARE",
     "DeclaredThreshold",

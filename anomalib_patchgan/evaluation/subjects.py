@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 AGGREGATION = "maximum"
 """How the scores of a subject's samples become its score."""
+SMALLEST_CLASS = 5
+"""With fewer normal or fewer abnormal subjects a ranking of subjects says nothing, so none is made."""
 
 
 def by_subject(

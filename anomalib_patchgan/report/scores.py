@@ -131,7 +131,7 @@ class SeedScore:
         image: Image AUROC.
         average_precision: Over images.
         sensitivity: At :data:`SPECIFICITY`.
-        subject: AUROC over subjects; None where a class of subjects is missing or every subject has one sample.
+        subject: AUROC over subjects; None where a class has too few subjects or every subject has one sample.
         thresholds: One for each of :data:`TARGETS`; empty without calibration scores.
         pixel: What its maps reached, where there are maps and masks.
         roc: True-positive rates at :data:`ROC_GRID`.
@@ -232,7 +232,8 @@ def _auroc(labels: NDArray, scores: NDArray[np.float64], draws: evaluation.Subje
 
 def _subject_auroc(labels: NDArray, scores: NDArray[np.float64], test: TestData) -> AreaScore | None:
     subject_labels, subject_scores, subjects = evaluation.by_subject(labels, scores, test.subject_ids)
-    if len(subjects) == len(labels) or not 0 < subject_labels.sum() < len(subjects):
+    abnormal = int(subject_labels.sum())
+    if len(subjects) == len(labels) or min(abnormal, len(subjects) - abnormal) < evaluation.SMALLEST_CLASS:
         return None
     once = evaluation.SubjectDraws(np.arange(len(subjects)), test.draws.counts)
     return _auroc(subject_labels, subject_scores, once)

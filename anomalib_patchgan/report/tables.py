@@ -258,18 +258,22 @@ def false_alarms_by_size(row: ModelResult) -> list[float | None]:
 
 
 def subject_table(data: DataResult) -> Table | None:
-    """Slices against subjects, or None where subjects of either class are missing or have one sample each."""
+    """Samples against subjects, or None where a class has too few subjects or each has one sample."""
     rows = tuple(
         Row((Cell(row.model), _area_cell(row.image_area), _area_cell(row.subject_area)), row.role)
         for row in data.results
         if row.subject_area is not None
     )
+    if data.record is None or not rows:
+        return None
+    abnormal = data.record.samples.groupby("subject_id")["label"].max()
     columns = ("Model", "AUROC over samples", "AUROC over subjects")
     caption = (
-        f"{data.name}: samples and subjects. A subject is abnormal when any of its samples is, and its score is the "
+        f"{data.name}: samples, and subjects of which {int((abnormal == 1).sum())} are abnormal and "
+        f"{int((abnormal == 0).sum())} normal. A subject is abnormal when any of its samples is, and its score is the "
         f"{evaluation.AGGREGATION} of theirs."
     )
-    return Table(caption, columns, rows, frozenset(columns[1:])) if rows else None
+    return Table(caption, columns, rows, frozenset(columns[1:]))
 
 
 def definition_table(data: DataResult) -> Table | None:

@@ -135,7 +135,21 @@ def test_subjects_have_a_table_where_some_are_normal(brain, write_store, tmp_pat
     subjects = samples.groupby("subject_id")[["label", "0", "1"]].max()
     expected = [metrics.roc_auc_score(subjects["label"], subjects[seed]) for seed in ("0", "1")]
     assert row.subject_area.value == pytest.approx(np.mean(expected))
-    assert "maximum" in tables.subject_table(data).caption
+    caption = tables.subject_table(data).caption
+    assert "30 are abnormal and 30 normal" in caption
+    assert "maximum" in caption
+
+
+def test_four_normal_subjects_are_too_few_to_rank_subjects(write_store, tmp_path):
+    root = write_store(tmp_path, names=("skin",), models=("Patch-GAN",))
+    (path,) = root.rglob("samples.parquet")
+    samples = pd.read_parquet(path)
+    few = samples["subject_id"].isin([f"subject{number:02d}" for number in range(4)]) & (samples["label"] == 0)
+    samples["subject_id"] += np.where(few, "-volunteer", "")
+    samples.to_parquet(path, index=False)
+    (data,) = collect(Store(root)).data
+    assert samples.groupby("subject_id")["label"].max().value_counts()[0] == 4
+    assert tables.subject_table(data) is None
 
 
 def row_of(model, auroc):
