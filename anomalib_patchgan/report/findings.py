@@ -25,7 +25,7 @@ from anomalib_patchgan.report.scores import (
     ThresholdScore,
     score_run,
 )
-from anomalib_patchgan.store import DataRecord, Run, Store
+from anomalib_patchgan.store import DataRecord, Run, Store, at_map_size
 
 TRAINING_STAGE = "fit"
 """Name of the training among a run's timings."""
@@ -310,7 +310,7 @@ def _read_test_data(store: Store, key: str) -> TestData:
     if masks is None:
         raise InputError(f"data {key}: found no masks, expected one for each test sample.")
     draws = evaluation.draw_subjects(record.samples["subject_id"].astype(str).tolist())
-    return TestData(record, masks, draws)
+    return TestData(record, at_map_size(masks), draws)
 
 
 def _score(store: Store, row: ModelResult, run: Run, test: TestData) -> None:

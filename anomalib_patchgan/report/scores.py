@@ -26,7 +26,7 @@ class TestData:
 
     Attributes:
         record: Samples and card.
-        masks: [N, H, W], true where there is lesion.
+        masks: [N, H, W], true where there is lesion, at the resolution of the maps.
         draws: Draws over the test subjects.
     """
 
