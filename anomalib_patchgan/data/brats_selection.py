@@ -22,7 +22,7 @@ from anomalib_patchgan.data.protocols import (
     PatchProtocol,
     SubjectStack,
 )
-from anomalib_patchgan.data.volumes import Window, decode_intensities
+from anomalib_patchgan.data.volumes import Window
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class StackReader:
         stack = self.stacks[sample["subject_id"]]
         window = Window(sample["top"], sample["left"], sample["height"], sample["width"])
         index = sample["slice_index"]
-        channels = [decode_intensities(channel.read(index, window)) for channel in stack.intensities]
+        channels = [channel.read_intensities(index, window) for channel in stack.intensities]
         return np.stack(channels), stack.read_lesion(index, window)
 
 

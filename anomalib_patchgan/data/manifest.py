@@ -14,7 +14,7 @@ from torchvision.transforms.v2 import Transform
 from anomalib_patchgan.data.base import Assembly, MedicalDataModule, check_positive, group_fractions
 from anomalib_patchgan.data.manifest_table import ManifestRow, find_manifest, read_manifest
 from anomalib_patchgan.data.manifest_volumes import ManifestSliceProtocol, VolumePreparation, assemble_volumes
-from anomalib_patchgan.data.protocols import ABNORMAL, DiagnosisProtocol
+from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, AxialSliceProtocol, DiagnosisProtocol, SubjectProtocol
 from anomalib_patchgan.data.splits import GROUPS
 from anomalib_patchgan.data.whole_images import ImagePreparation, LabelledImage, assemble_images
 from anomalib_patchgan.errors import InputError
@@ -27,8 +27,9 @@ class Manifest(MedicalDataModule):
     The columns are ``image`` and ``label`` (0 or normal, 1 or abnormal), and if wanted ``mask``, ``subject_id`` and
     ``split`` (train, reference, calibration or test). An image is a PNG, TIFF, JPEG or DICOM file, which is one sample
     under the protocol ``diagnosis``; or it is a volume, NIfTI or the folder of a DICOM series, of which slices are
-    samples under the protocol ``slice``. Without ``split``, subjects are dealt to the groups; those with an abnormal
-    image go to the test, unless the images are volumes.
+    samples: under the protocol ``slice`` if each volume is labelled abnormal, and under ``subject`` if some are
+    labelled normal. Without ``split``, subjects are dealt to the groups; those with an abnormal image go to the test,
+    except under ``slice``.
 
     Args:
         root: The CSV file, or a folder that holds ``manifest.csv``.
@@ -36,17 +37,17 @@ class Manifest(MedicalDataModule):
         train_batch_size: Images a step in training.
         eval_batch_size: Images a step in validation and test.
         num_workers: Processes that read samples.
-        intensity_range: ``diagnosis``: intensities that become 0 and 1 in images deeper than eight bits, for instance
-            a window of Hounsfield units. None finds a range for each image, by the upper quartile of what is not zero.
-        field_of_view: ``slice``: side in mm of the square around the centre of the body that is cut from every slice.
-        slice_spacing: ``slice``: distance in mm between the slices that are used.
+        intensity_range: Intensities that become 0 and 1 in volumes and in images deeper than eight bits, for instance
+            a window of Hounsfield units; in volumes, what is not above the lower one is background. None finds a range
+            for each image or volume, by the upper quartile of what is not zero.
+        field_of_view: Volumes: side in mm of the square around the centre of the body that is cut from every slice.
+        slice_spacing: Volumes: distance in mm between the slices that are used.
         lesion_margin: ``slice``: distance in mm that a normal slice keeps from any slice with a lesion.
-        minimum_body_area: ``slice``: area in mm2 that is not background in a slice that is used.
-        minimum_lesion_area: ``slice``: area in mm2 of lesion that makes a slice abnormal; slices with less are left
-            out.
-        position_tolerance: ``slice``: largest difference in height, as a share of the body's height, between the two
+        minimum_body_area: Volumes: area in mm2 that is not background in a slice that is used.
+        minimum_lesion_area: Volumes: area in mm2 of lesion that makes a slice abnormal; slices with less are left out.
+        position_tolerance: Volumes: largest difference in height, as a share of the body's height, between the two
             slices of a matched test pair.
-        area_tolerance: ``slice``: largest relative difference in area between them.
+        area_tolerance: Volumes: largest relative difference in area between them.
         train_fraction: Share of the subjects that are dealt to train on.
         reference_fraction: Share of them that a distribution of normal samples is fitted to after training.
         calibration_fraction: Share of them whose normal samples are the validation set. The rest is the test.
@@ -97,14 +98,20 @@ class Manifest(MedicalDataModule):
         self._declared = _declared_range(intensity_range)
         self.field_of_view = field_of_view
         self._table = read_manifest(find_manifest(Path(root)))
-        self._slices = ManifestSliceProtocol(
-            slice_spacing=slice_spacing,
-            minimum_brain_area=minimum_body_area,
-            minimum_lesion_area=minimum_lesion_area,
-            position_tolerance=position_tolerance,
-            area_tolerance=area_tolerance,
-            lesion_margin=lesion_margin,
+        slices = {
+            "slice_spacing": slice_spacing,
+            "minimum_brain_area": minimum_body_area,
+            "minimum_lesion_area": minimum_lesion_area,
+            "position_tolerance": position_tolerance,
+            "area_tolerance": area_tolerance,
+        }
+        # Where there are healthy subjects, slices of patients that happen to show no lesion are not taken for normal.
+        self._slices: AxialSliceProtocol = (
+            SubjectProtocol(**slices)
+            if self._table.holds_healthy_volumes
+            else ManifestSliceProtocol(**slices, lesion_margin=lesion_margin)
         )
+        protocol = "subject" if self._table.holds_healthy_volumes else "slice"
         volumes = self._table.holds_volumes
         if self._table.is_split and split_file is not None:
             raise InputError(
@@ -112,7 +119,7 @@ class Manifest(MedicalDataModule):
             )
         super().__init__(
             root=root,
-            protocol="slice" if volumes else "diagnosis",
+            protocol=protocol if volumes else "diagnosis",
             eligibility=self._slices if volumes else DiagnosisProtocol(normal="labelled normal in the manifest"),
             image_size=image_size,
             train_batch_size=train_batch_size,
@@ -132,7 +139,7 @@ class Manifest(MedicalDataModule):
         rows = {row.name: row for name in subjects for row in subjects[name]}
         groups = self._groups(subjects)
         if self._table.holds_volumes:
-            preparation = VolumePreparation(self.field_of_view, self.cache_dir)
+            preparation = VolumePreparation(self.field_of_view, self.cache_dir, self._declared)
             return assemble_volumes(rows, groups, self._slices, preparation, self.strict)
         records = {name: LabelledImage(name, row.subject, row.label, row.image, row.mask) for name, row in rows.items()}
         return assemble_images(
@@ -144,9 +151,9 @@ class Manifest(MedicalDataModule):
             return {
                 group: sorted(name for name, rows in subjects.items() if rows[0].split == group) for group in GROUPS
             }
-        # Every volume has normal slices and abnormal ones; of other images a subject without a lesion can do for any
-        # group, and one with a lesion for the test only.
-        dealt = subjects if self._table.holds_volumes else {n for n, rows in subjects.items() if not _abnormal(rows)}
+        # Under `slice` every volume has normal slices and abnormal ones; otherwise a subject without a lesion can do
+        # for any group, and one with a lesion for the test only.
+        dealt = subjects if self.protocol == "slice" else {n for n, rows in subjects.items() if not _abnormal(rows)}
         return self._split(dict.fromkeys(dealt, "subject"), self._fractions, subjects.keys() - set(dealt))
 
     def _further_parameters(self) -> dict[str, Any]:
@@ -163,10 +170,11 @@ class Manifest(MedicalDataModule):
                 "The manifest names no subjects, so each image counts as its own; whether a patient is in two groups "
                 "cannot be checked."
             )
+        parameters["intensity_range"] = None if self._declared is None else [self._declared.low, self._declared.high]
         if self._table.holds_volumes:
-            return {**parameters, "field_of_view": self.field_of_view}
-        declared = None if self._declared is None else [self._declared.low, self._declared.high]
-        return {**parameters, "intensity_range": declared}
+            parameters["field_of_view"] = self.field_of_view
+            parameters["healthy_volumes"] = sum(row.label == NORMAL for row in rows)
+        return parameters
 
 
 def _abnormal(rows: Iterable[ManifestRow]) -> bool:

@@ -84,6 +84,11 @@ class ManifestTable:
         return self.rows[0].split is not None
 
     @property
+    def holds_healthy_volumes(self) -> bool:
+        """Whether some of the images are volumes labelled normal."""
+        return self.holds_volumes and any(row.label == NORMAL for row in self.rows)
+
+    @property
     def holds_volumes(self) -> bool:
         """Whether the images are volumes."""
         return self.rows[0].is_volume
@@ -235,15 +240,10 @@ def _check_images(path: Path, rows: Iterable[ManifestRow]) -> None:
                 f"{path}, line {row.line}: found {'a volume' if row.is_volume else 'no volume'}, expected the same "
                 f"kind as in line {kinds[not row.is_volume]}; list volumes and other images in a manifest each."
             )
-        if row.is_volume and row.mask is None:
+        if row.is_volume and row.mask is None and row.label == ABNORMAL:
             raise InputError(
-                f"{path}, line {row.line}: found a volume without mask, expected one, since the lesion says which "
-                "slices are abnormal."
-            )
-        if row.is_volume and row.label == NORMAL:
-            raise InputError(
-                f"{path}, line {row.line}: found a volume labelled normal, expected volumes with a lesion only, since "
-                "normal slices are taken from these; slices of healthy subjects beside them would tell the scanner."
+                f"{path}, line {row.line}: found an abnormal volume without mask, expected one, since the lesion says "
+                "which slices are abnormal."
             )
         if row.image.is_dir() and not any(file.is_file() and is_dicom(file) for file in row.image.iterdir()):
             raise InputError(

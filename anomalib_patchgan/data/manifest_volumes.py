@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Volumes that a manifest lists: NIfTI files and DICOM series with their masks, as samples of the protocol `slice`."""
+"""Volumes that a manifest lists: NIfTI files and DICOM series, of which slices are the samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pandas as pd
 from anomalib_patchgan.data.base import Assembly
 from anomalib_patchgan.data.brats_selection import StackReader
 from anomalib_patchgan.data.preparation import prepare_all
-from anomalib_patchgan.data.protocols import SliceProtocol, SubjectStack
+from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, AxialSliceProtocol, SliceProtocol, SubjectStack
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import read_dicom_series, read_volume_header, write_volume
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from anomalib_patchgan.data.manifest_table import ManifestRow
+    from anomalib_patchgan.io import IntensityRange, VolumeHeader
 
 # More than this share of voxels that are not zero, and the volume has no background.
 _LARGEST_BODY = 0.95
@@ -84,44 +85,54 @@ class VolumePreparation:
     Attributes:
         field_of_view: Side in mm of the square around the centre of the body that is cut from every slice.
         cache_dir: Folder of all prepared data.
+        declared: Intensities that become 0 and 1; None finds them for each volume, whose background must be zero.
     """
 
     field_of_view: float
     cache_dir: Path
+    declared: IntensityRange | None
 
     def prepare(self, row: ManifestRow) -> SubjectStack:
-        """Read a volume and its mask, scale it by its own upper quartile, and keep both.
+        """Read a volume and its mask, if it has one, scale it, and keep both.
 
         Args:
-            row: Line of the manifest; it has a mask.
+            row: Line of the manifest; it has a mask if it is labelled abnormal.
 
         Raises:
-            InputError: If a file cannot be read, the mask is empty or has another grid, or there is no background.
+            InputError: If a file cannot be read, there is no background, the mask has another grid, or the label is
+                not what the mask says.
         """
-        if row.mask is None:
-            raise InputError(f"{row.image}: found a volume without mask, expected one.")
-        image, mask = self._nifti(row.image), self._nifti(row.mask)
-        expected, found = read_volume_header(image), read_volume_header(mask)
-        if found.shape != expected.shape:
-            raise InputError(
-                f"{row.mask}: found the shape {found.shape}, expected {expected.shape} as in {row.image.name}."
-            )
-        if max(abs(a / b - 1) for a, b in zip(found.spacing, expected.spacing, strict=True)) > _SPACING_TOLERANCE:
-            raise InputError(
-                f"{row.mask}: found voxels of {_millimetres(found.spacing)} mm, expected "
-                f"{_millimetres(expected.spacing)} as in {row.image.name}."
-            )
-        intensities = prepare_intensities(image, self.cache_dir)
+        image = self._nifti(row.image)
+        expected = read_volume_header(image)
+        mask = None if row.mask is None else self._mask(row.mask, expected, row.image.name)
+        intensities = prepare_intensities(image, self.cache_dir, self.declared)
         slices, rows, columns = intensities.shape
-        if sum(intensities.counts) > _LARGEST_BODY * slices * rows * columns:
+        if self.declared is None and sum(intensities.counts) > _LARGEST_BODY * slices * rows * columns:
             raise InputError(
                 f"{row.image}: found hardly any voxel of zero, expected a background of zero, as is left when the "
-                "skull or the surroundings of the body are removed."
+                "skull or the surroundings of the body are removed, or `intensity_range`, below which is background."
             )
-        lesions = prepare_lesions(mask, self.cache_dir, _LESION_LABELS)
-        if not any(lesions.counts):
-            raise InputError(f"{row.mask}: found an empty mask, expected a lesion, as the volume is labelled abnormal.")
-        return SubjectStack(row.name, (intensities,), lesions, intensities.central_window(self.field_of_view))
+        lesions = None if mask is None else prepare_lesions(mask, self.cache_dir, _LESION_LABELS)
+        if lesions is not None and any(lesions.counts) != (row.label == ABNORMAL):
+            found, wanted, label = (
+                ("a lesion", "none", "normal") if row.label == NORMAL else ("an empty mask", "a lesion", "abnormal")
+            )
+            raise InputError(f"{row.mask}: found {found}, expected {wanted}, as the volume is labelled {label}.")
+        window = intensities.central_window(self.field_of_view)
+        return SubjectStack(row.name, (intensities,), lesions if row.label == ABNORMAL else None, window)
+
+    def _mask(self, path: Path, expected: VolumeHeader, image_name: str) -> Path:
+        """The file of a mask, which lies voxel on voxel over its image."""
+        mask = self._nifti(path)
+        found = read_volume_header(mask)
+        if found.shape != expected.shape:
+            raise InputError(f"{path}: found the shape {found.shape}, expected {expected.shape} as in {image_name}.")
+        if max(abs(a / b - 1) for a, b in zip(found.spacing, expected.spacing, strict=True)) > _SPACING_TOLERANCE:
+            raise InputError(
+                f"{path}: found voxels of {_millimetres(found.spacing)} mm, expected "
+                f"{_millimetres(expected.spacing)} as in {image_name}."
+            )
+        return mask
 
     def _nifti(self, path: Path) -> Path:
         """The path itself, or for a folder the DICOM series in it as a NIfTI file in the cache."""
@@ -139,7 +150,7 @@ class VolumePreparation:
 def assemble_volumes(
     rows: Mapping[str, ManifestRow],
     groups: Mapping[str, list[str]],
-    protocol: SliceProtocol,
+    protocol: AxialSliceProtocol,
     preparation: VolumePreparation,
     strict: bool,
 ) -> Assembly:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from anomalib_patchgan.data.cache import entry_folder, has_entry, open_array, read_facts, write_entry
 from anomalib_patchgan.data.duplicates import Fingerprint, content_sha256, thumbnail
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import IntensityRange, read_volume, tissue_range
+from anomalib_patchgan.io import IntensityRange, ReadBuffer, read_volume, tissue_range
 from anomalib_patchgan.io.intensity import TISSUE_LEVEL
 
 if TYPE_CHECKING:
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
 
     from anomalib_patchgan.io import Volume
 
-# Code 0 is background, so the brain needs no mask of its own; codes 1 to 65535 are intensities 0 to 1.
-_CODE_SPAN = 65534
+# Integers of 16 bits or fewer are kept as they are. Other numbers become codes: 0 is background, so the brain needs no
+# mask of its own, and 1 to 65535 are intensities 0 to 1.
+_KEPT_AS_THEY_ARE = ("int8", "uint8", "int16", "uint16")
+_CODES = IntensityRange(1.0, 65535.0)
 # Of the slices of a volume this share, one of so many, goes into its hash: no two scans agree in those only.
-_HASHED_SLICES = 4
+_HASHED_SLICES = 8
+# What is done to a few slices at a time stays in the processor's cache and needs little further memory.
+_SLICES_AT_A_TIME = 4
+
+_of_thread = threading.local()
 
 
 @dataclass(frozen=True)
@@ -59,10 +66,11 @@ class PreparedStack:
         origin: Slice, row and column of the whole stack at which the kept box begins.
         extent: Slices, rows and columns of the kept box.
         counts: Non-zero pixels of every slice of the whole stack.
-        content: SHA-256 of every fourth slice of the kept box; empty for a mask.
+        content: SHA-256 of every eighth slice of the kept box; empty for a mask.
         details: Bytes of the thumbnail of the kept box, see :func:`~anomalib_patchgan.data.duplicates.thumbnail`; empty
             for a mask.
-        intensity_range: Intensities of the file that became 0 and 1; None for a mask.
+        intensity_range: Intensities of the file that become 0 and 1; None for a mask.
+        stored_range: What is on disk for these two; None for a mask.
     """
 
     folder: Path
@@ -74,6 +82,7 @@ class PreparedStack:
     content: str
     details: bytes
     intensity_range: IntensityRange | None = None
+    stored_range: IntensityRange | None = None
 
     def fingerprint(self, subject: str, source: Path) -> Fingerprint:
         """What the volume is recognised by.
@@ -107,7 +116,7 @@ class PreparedStack:
             window: Rectangle in pixels of the whole slice.
 
         Returns:
-            Codes or a mask, ``[window.height, window.width]``.
+            What is stored, 0 for background, ``[window.height, window.width]``; bool for a mask.
         """
         box = open_array(self.folder)
         result = np.zeros((window.height, window.width), dtype=box.dtype)
@@ -123,44 +132,64 @@ class PreparedStack:
             ]
         return result
 
+    def read_intensities(self, slice_index: int, window: Window) -> NDArray[np.float32]:
+        """Read a window of a slice as intensities.
 
-def decode_intensities(codes: NDArray[np.uint16]) -> NDArray[np.float32]:
-    """Turn codes into intensities in [0, 1]; background becomes 0.
+        Args:
+            slice_index: Index in the whole stack.
+            window: Rectangle in pixels of the whole slice.
 
-    Args:
-        codes: uint16, any shape.
-    """
-    intensities = np.maximum(codes.astype(np.float32), np.float32(1)) - np.float32(1)
-    intensities /= np.float32(_CODE_SPAN)
-    return intensities
+        Returns:
+            Intensities in [0, 1], 0 for background, float32 ``[window.height, window.width]``.
+
+        Raises:
+            TypeError: If this is a mask.
+        """
+        if self.stored_range is None:
+            raise TypeError("a mask has no intensities.")
+        stored = self.read(slice_index, window)
+        intensities = self.stored_range.scale(stored.astype(np.float32))
+        if self.stored_range.low < 0:
+            intensities[stored == 0] = 0
+        return intensities
 
 
-def prepare_intensities(path: Path, cache_dir: Path) -> PreparedStack:
-    """Read a volume whose background is zero, scale it by its brain's upper quartile, and keep it as codes.
+def prepare_intensities(path: Path, cache_dir: Path, declared: IntensityRange | None = None) -> PreparedStack:
+    """Read a volume, find what its intensities are scaled by, and keep the box around what is not background.
 
     Args:
         path: NIfTI file.
         cache_dir: Folder of all prepared data.
+        declared: Intensities that become 0 and 1; what is not above the lower one is background. None for a volume
+            whose background is zero, and which is scaled by the upper quartile of the rest, see
+            :func:`~anomalib_patchgan.io.tissue_range`.
 
     Raises:
         InputError: If the file cannot be read, is empty, or has one intensity only.
     """
-    settings = {"kind": "intensities", "tissue_level": TISSUE_LEVEL}
-    folder = entry_folder(cache_dir, path, settings)
+    by = {"declared": [declared.low, declared.high]} if declared else {"tissue_level": TISSUE_LEVEL}
+    folder = entry_folder(cache_dir, path, {"kind": "intensities", **by})
     if not has_entry(folder):
-        volume = read_volume(path)
-        box = _Box.around(volume.data)
-        kept = np.ascontiguousarray(volume.data[box.where])
-        intensity_range = tissue_range(kept[kept != 0])
-        if intensity_range is None:
-            raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected a brain image.")
-        codes = encode_intensities(kept, intensity_range)
+        volume = read_volume(path, _read_buffer())
+        # From a declared range on, background is zero here too.
+        voxels = _above(volume.data, declared.low) if declared else volume.data
+        box = _Box.around(voxels)
+        kept = np.ascontiguousarray(voxels[box.where])
+        found = declared or tissue_range(_without_background(kept, sum(box.counts)))
+        if found is None or not kept.size:
+            raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected an image.")
+        if voxels.dtype.name in _KEPT_AS_THEY_ARE:
+            stored, stored_range = kept, found
+        else:
+            scaled_by = IntensityRange(0.0, found.high - found.low) if declared else found
+            stored, stored_range = encode_intensities(kept, scaled_by), _CODES
         identity = {
-            "intensity_range": [intensity_range.low, intensity_range.high],
-            "content": content_sha256(codes[::_HASHED_SLICES]),
-            "details": base64.b64encode(thumbnail(codes).tobytes()).decode(),
+            "intensity_range": [found.low, found.high],
+            "stored_range": [stored_range.low, stored_range.high],
+            "content": content_sha256(stored[::_HASHED_SLICES]),
+            "details": base64.b64encode(thumbnail(stored).tobytes()).decode(),
         }
-        write_entry(folder, codes, {**box.facts(volume), **identity})
+        write_entry(folder, stored, {**box.facts(volume), **identity})
     return _load(folder)
 
 
@@ -177,10 +206,11 @@ def prepare_lesions(path: Path, cache_dir: Path, labels: Mapping[int, str]) -> P
     """
     folder = entry_folder(cache_dir, path, {"kind": "lesions", "labels": sorted(labels)})
     if not has_entry(folder):
-        volume = read_volume(path)
+        volume = read_volume(path, _read_buffer())
         box = _Box.around(volume.data)
         kept = volume.data[box.where]
-        strange = np.unique(kept[~np.isin(kept, list(labels))])
+        labelled = kept[kept != 0]
+        strange = np.unique(labelled[~np.isin(labelled, list(labels))])
         if strange.size:
             found = ", ".join(f"{value:g}" for value in strange[:5]) + (", ..." if strange.size > 5 else "")
             expected = ", ".join(f"{label} ({meaning})" for label, meaning in labels.items())
@@ -189,29 +219,46 @@ def prepare_lesions(path: Path, cache_dir: Path, labels: Mapping[int, str]) -> P
     return _load(folder)
 
 
+def _read_buffer() -> ReadBuffer:
+    """The memory of this thread that volumes are read into."""
+    if not hasattr(_of_thread, "buffer"):
+        _of_thread.buffer = ReadBuffer()
+    return _of_thread.buffer
+
+
+def _above(voxels: NDArray[Any], low: float) -> NDArray[np.float32]:
+    """By how much intensities are above ``low``, 0 for those that are not."""
+    return np.maximum(np.subtract(voxels, np.float32(low), dtype=np.float32, casting="same_kind"), np.float32(0))
+
+
+def _without_background(values: NDArray[Any], count: int) -> NDArray[Any]:
+    """The values that are not zero, of which there are ``count``, one-dimensional."""
+    body = np.empty(count, dtype=values.dtype)
+    held = 0
+    for first in range(0, len(values), _SLICES_AT_A_TIME):
+        own = values[first : first + _SLICES_AT_A_TIME]
+        found = own[own != 0]
+        body[held : held + found.size] = found
+        held += found.size
+    return body
+
+
 def encode_intensities(values: NDArray[Any], intensity_range: IntensityRange) -> NDArray[np.uint16]:
-    """Turn intensities into codes that :func:`decode_intensities` reads, to within a step of 1/65534.
+    """Turn intensities into codes: 0 for background, 1 to 65535 for 0 to 1, to within a step of 1/65534.
 
     Args:
         values: Intensities of a volume ``[slices, rows, columns]``, 0 for background.
         intensity_range: What becomes 0 and 1.
     """
     codes = np.empty(values.shape, dtype=np.uint16)
-    span = np.float32((_CODE_SPAN + 1) / (intensity_range.high - intensity_range.low))
-    # Slice by slice, so that the steps work on what the processor's cache holds.
-    steps = np.empty(values.shape[1:], dtype=np.float32)
-    for own, code in zip(values, codes, strict=True):
-        np.copyto(steps, own, casting="same_kind")
-        if intensity_range.low:
-            steps -= np.float32(intensity_range.low)
-        steps *= span
+    span = np.float32(_CODES.high / (intensity_range.high - intensity_range.low))
+    for first in range(0, len(values), _SLICES_AT_A_TIME):
+        own = values[first : first + _SLICES_AT_A_TIME]
+        steps = (own.astype(np.float32) - np.float32(intensity_range.low)) * span
         # Rounded up, every intensity above the lowest has a code above that of background.
-        np.ceil(steps, out=steps)
-        np.minimum(steps, _CODE_SPAN + 1, out=steps)
-        if intensity_range.low:
-            np.maximum(steps, 1, out=steps)
-            steps[own == 0] = 0
-        np.copyto(code, steps, casting="unsafe")
+        steps = np.clip(np.ceil(steps), 1, _CODES.high)
+        steps[own == 0] = 0
+        codes[first : first + _SLICES_AT_A_TIME] = steps
     return codes
 
 
@@ -233,8 +280,9 @@ class _Box:
         # In the order of memory, in which numpy reduces four times as fast; turned back below.
         upright = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in occupied.strides)
         straight = occupied[upright]
-        counts = [int(np.count_nonzero(part)) for part in straight][upright[0]]
-        shown = (np.bitwise_or.reduce(straight, axis=0) != 0)[upright[1:]]
+        straight_counts = [int(np.count_nonzero(part)) for part in straight]
+        shown = np.bitwise_or.reduce(straight[_extent(np.asarray(straight_counts) > 0)], axis=0)[upright[1:]] != 0
+        counts = straight_counts[upright[0]]
         along = (np.asarray(counts) > 0, shown.any(axis=1), shown.any(axis=0))
         first, rows, columns = (_extent(axis) for axis in along)
         return cls((first, rows, columns), counts)
@@ -266,4 +314,5 @@ def _load(folder: Path) -> PreparedStack:
         content=facts.get("content", ""),
         details=base64.b64decode(facts.get("details", "")),
         intensity_range=IntensityRange(*facts["intensity_range"]) if "intensity_range" in facts else None,
+        stored_range=IntensityRange(*facts["stored_range"]) if "stored_range" in facts else None,
     )

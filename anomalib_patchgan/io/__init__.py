@@ -14,13 +14,14 @@ from anomalib_patchgan.io.images import (
     write_png,
 )
 from anomalib_patchgan.io.intensity import IntensityRange, tissue_range
-from anomalib_patchgan.io.nifti import Volume, VolumeHeader, read_volume, read_volume_header
+from anomalib_patchgan.io.nifti import ReadBuffer, Volume, VolumeHeader, read_volume, read_volume_header
 from anomalib_patchgan.io.nifti_writer import write_volume
 from anomalib_patchgan.io.raster import Raster, read_raster, read_raster_mask, scale_raster
 
 __all__ = [
     "IntensityRange",
     "Raster",
+    "ReadBuffer",
     "Volume",
     "VolumeHeader",
     "is_dicom",

@@ -47,8 +47,8 @@ _ENDINGS = (".nii", ".nii.gz")
 # No deflated byte stands for more than this many bytes, so a header that asks for more is wrong or the file is cut;
 # it is found before memory for the volume is asked for.
 _LARGEST_RATIO = 1032
-_PIECE_READ = 1 << 16
-_PIECE_HELD = 1 << 19
+_PIECE_READ = 1 << 20
+_PIECE_HELD = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,22 @@ class Volume:
     spacing: tuple[float, float, float]
 
 
+class ReadBuffer:
+    """Memory that one volume after the other is read into, which spares the system handing it out anew each time.
+
+    It is for one thread, and for one volume at a time: the next one overwrites the last.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, dtype=np.uint8)
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """Returns the first ``size`` bytes of it, more memory than before only if it does not suffice."""
+        if self._bytes.size < size:
+            self._bytes = np.empty(size, dtype=np.uint8)
+        return self._bytes[:size]
+
+
 def read_volume_header(path: Path) -> VolumeHeader:
     """Read shape and spacing of a NIfTI file in axial order, not its voxels.
 
@@ -103,11 +119,12 @@ def read_volume_header(path: Path) -> VolumeHeader:
     )
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, buffer: ReadBuffer | None = None) -> Volume:
     """Read a NIfTI file whatever its orientation on disk.
 
     Args:
         path: A ``.nii`` or ``.nii.gz`` file with three axes.
+        buffer: Memory to read into; what was read into it before is lost then. None for memory of its own.
 
     Raises:
         InputError: If the file cannot be read to its end, has not three axes, or holds values that are not finite.
@@ -115,7 +132,7 @@ def read_volume(path: Path) -> Volume:
     image, orientation = _open(path)
     proxy = cast("ArrayProxy", image.dataobj)
     try:
-        voxels = _stored_voxels(path, proxy)
+        voxels = _stored_voxels(path, proxy, buffer or ReadBuffer())
     except _READING_ERRORS as error:
         raise InputError(f"{path}: found a file that breaks off or is damaged ({error}), expected NIfTI.") from error
     voxels = _scaled(voxels, proxy)
@@ -147,14 +164,14 @@ def _open(path: Path) -> tuple[Nifti1Image, NDArray[np.float64]]:
     return image, orientation
 
 
-def _stored_voxels(path: Path, proxy: ArrayProxy) -> NDArray[Any]:
+def _stored_voxels(path: Path, proxy: ArrayProxy, buffer: ReadBuffer) -> NDArray[Any]:
     """Read the voxels as the file holds them, in its own axes."""
     needed = proxy.offset + proxy.dtype.itemsize * math.prod(proxy.shape)
     size = path.stat().st_size
     compressed = path.name.lower().endswith(".gz")
     if needed > (_LARGEST_RATIO * size if compressed else size):
         raise EOFError(f"its {size} bytes cannot hold the {needed} that its header asks for")
-    content = np.empty(needed, dtype=np.uint8)
+    content = buffer.take(needed)
     with path.open("rb", buffering=0) as stream:
         held = _decompress(stream, content.data) if compressed else _fill(stream, content.data)
     if held < needed:

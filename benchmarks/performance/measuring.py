@@ -8,9 +8,10 @@ from __future__ import annotations
 import platform
 import statistics
 import sys
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING
 
 from anomalib_patchgan.data.preparation import available_cores
@@ -19,7 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 
-def interleaved_seconds(rounds: int, *contenders: Callable[[], object]) -> list[list[float]]:
+@dataclass
+class Timing:
+    """What a contender took in each round.
+
+    Attributes:
+        seconds: By the clock on the wall, which runs on while other work has the processor.
+        processor_seconds: That all threads of this process were computing, in and out of the system.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
+
+
+def interleaved(rounds: int, *contenders: Callable[[], object]) -> list[Timing]:
     """Time contenders in turn, so that what else the machine does falls on all of them.
 
     Args:
@@ -27,16 +41,17 @@ def interleaved_seconds(rounds: int, *contenders: Callable[[], object]) -> list[
         contenders: What to time.
 
     Returns:
-        Seconds of each contender in each round.
+        The timing of each.
     """
-    seconds: list[list[float]] = [[] for _ in contenders]
+    timings = [Timing() for _ in contenders]
     for number in range(rounds + 1):
-        for own, contender in zip(seconds, contenders, strict=True):
-            start = perf_counter()
+        for own, contender in zip(timings, contenders, strict=True):
+            start, processor_start = perf_counter(), process_time()
             contender()
             if number:
-                own.append(perf_counter() - start)
-    return seconds
+                own.seconds.append(perf_counter() - start)
+                own.processor_seconds.append(process_time() - processor_start)
+    return timings
 
 
 def ratios(numerators: Sequence[float], denominators: Sequence[float]) -> tuple[float, float, float]:

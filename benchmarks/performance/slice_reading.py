@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import nibabel
 import numpy as np
-from measuring import interleaved_seconds, publish, ratios
+from measuring import interleaved, publish, ratios
 
 from anomalib_patchgan.data.phantoms import BrainPhantoms
-from anomalib_patchgan.data.volumes import Window, decode_intensities, prepare_intensities
+from anomalib_patchgan.data.volumes import Window, prepare_intensities
 
 if TYPE_CHECKING:
     from anomalib_patchgan.data.volumes import PreparedStack
@@ -56,9 +56,9 @@ def main() -> None:
             for subject, index in epoch:
                 np.asarray(nibabel.load(paths[subject]).dataobj[..., index], dtype=np.float32)
 
-        nibabels, repeated = interleaved_seconds(options.rounds, by_nibabel, from_cache)
-    cached = [seconds / _REPETITIONS for seconds in repeated]
-    least, median, most = ratios(nibabels, cached)
+        nibabels, repeated = interleaved(options.rounds, by_nibabel, from_cache)
+    cached = [seconds / _REPETITIONS for seconds in repeated.seconds]
+    least, median, most = ratios(nibabels.seconds, cached)
     publish(
         "An epoch over slices: how many times faster than nibabel a slice",
         ["median of the rounds", "least", "most"],
@@ -71,7 +71,7 @@ def main() -> None:
 
 def read_prepared(stack: PreparedStack, index: int) -> None:
     """Read a whole slice as a dataset does."""
-    decode_intensities(stack.read(index, Window(0, 0, stack.shape[1], stack.shape[2])))
+    stack.read_intensities(index, Window(0, 0, stack.shape[1], stack.shape[2]))
 
 
 if __name__ == "__main__":

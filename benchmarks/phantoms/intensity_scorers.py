@@ -33,7 +33,7 @@ from anomalib_patchgan.data.base import MedicalDataModule
 from anomalib_patchgan.data.phantoms import HEALTHY_TWINS, MARKER
 from anomalib_patchgan.data.phantoms.frozen import load_frozen
 from anomalib_patchgan.data.phantoms.intensity_scorers import intensity_scores, scorer_names
-from anomalib_patchgan.data.volumes import decode_intensities, prepare_intensities
+from anomalib_patchgan.data.volumes import prepare_intensities
 from anomalib_patchgan.evaluation.bootstrap import auroc_draws, draw_subjects, percentile_interval
 from anomalib_patchgan.evaluation.image import auroc
 from anomalib_patchgan.io import resize_image
@@ -125,8 +125,8 @@ def detectability(
             path = datamodule.root / HEALTHY_TWINS / subject / f"{subject}_{datamodule.modalities[0]}.nii.gz"
             twins[subject] = prepare_intensities(path, datamodule.cache_dir)
         window = datamodule.test_data.reader.stacks[subject].field_of_view
-        codes = twins[subject].read(sample["slice_index"], window)
-        images.append(resize_image(decode_intensities(codes), datamodule.image_size)[None])
+        intensities = twins[subject].read_intensities(sample["slice_index"], window)
+        images.append(resize_image(intensities, datamodule.image_size)[None])
     ill, healthy = scores.iloc[chosen].reset_index(drop=True), score(images)
     drawn = lesions.loc[samples["subject_id"].iloc[chosen]].reset_index(drop=True)
     radius = pd.cut(drawn["radius_mm"], RADIUS_EDGES_MM, include_lowest=True)

@@ -15,11 +15,12 @@ import numpy as np
 
 from anomalib_patchgan.data.phantoms.anatomy import Grid, Template, load_template
 from anomalib_patchgan.data.phantoms.brain_subject import BrainSubject, RenderedSubject
+from anomalib_patchgan.data.phantoms.even import even_draws
 from anomalib_patchgan.data.phantoms.level import Level, check_at_least, check_level
 from anomalib_patchgan.data.phantoms.processes import map_indices
 from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, write_tree
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same parameters would give other files."""
 
 TEMPLATE_NOTICE = (
@@ -163,7 +164,7 @@ def render_subject(
         with_lesion: Whether it has its lesion.
     """
     subject = _lesioned_subject(phantoms, template, index)
-    return subject.with_lesion(_grade(index)) if with_lesion else subject.healthy()
+    return _with_lesion(subject, phantoms, index) if with_lesion else subject.healthy()
 
 
 def subject_name(index: int) -> str:
@@ -184,6 +185,10 @@ def _lesioned_subject(phantoms: BrainPhantoms, template: Template, index: int) -
     return BrainSubject([phantoms.seed, index], phantoms.level, template, Grid(phantoms.spacing))
 
 
+def _with_lesion(subject: BrainSubject, phantoms: BrainPhantoms, index: int) -> RenderedSubject:
+    return subject.with_lesion(even_draws(phantoms.seed, index, 3), _grade(index))
+
+
 @dataclass(frozen=True)
 class _LesionedWriter:
     phantoms: BrainPhantoms
@@ -193,7 +198,7 @@ class _LesionedWriter:
     def __call__(self, index: int) -> dict[str, Any]:
         subject = _lesioned_subject(self.phantoms, self.template, index)
         name, grade, grid = subject_name(index), _grade(index), Grid(self.phantoms.spacing)
-        rendered = subject.with_lesion(grade)
+        rendered = _with_lesion(subject, self.phantoms, index)
         _write_volumes(self.folder / grade, name, rendered, grid)
         if self.phantoms.healthy_twins:
             _write_volumes(self.folder / HEALTHY_TWINS, name, subject.healthy(), grid)

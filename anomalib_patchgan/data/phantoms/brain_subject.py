@@ -54,14 +54,15 @@ class BrainSubject:
         """Scans it without a lesion."""
         return self._scan(self._tissues, None, None)
 
-    def with_lesion(self, grade: str) -> RenderedSubject:
+    def with_lesion(self, place: NDArray[np.float64], grade: str) -> RenderedSubject:
         """Scans it with its lesion.
 
         Args:
+            place: Where in its population's ranges the lesion lies, see ``draw_lesion``.
             grade: "HGG" or "LGG".
         """
         random = np.random.default_rng(self._of_lesion)
-        lesion = draw_lesion(random, self._level, grade, self._anatomy, self._tissues, self._brain)
+        lesion = draw_lesion(random, place, self._level, grade, self._anatomy, self._tissues, self._brain)
         zones = shape_lesion(random, lesion, self._anatomy, self._tissues, self._brain)
         tissues = self._tissues.copy()
         tissues[:, *zones.box] = self._anatomy.tissues(zones.box, zones.displacement)

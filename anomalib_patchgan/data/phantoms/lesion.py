@@ -113,7 +113,7 @@ RANGES: dict[Level, LesionRanges] = {
         (12.0, 28.0), (0.30, 0.50), {"hyperintense": 0.7, "hypointense": 0.2, "textured": 0.1, "deforming": 0.0}
     ),
     "medium": LesionRanges(
-        (4.0, 28.0), (0.08, 0.50), {"hyperintense": 0.5, "hypointense": 0.2, "textured": 0.2, "deforming": 0.1}
+        (4.0, 28.0), (0.08, 0.50), {"hyperintense": 0.35, "hypointense": 0.2, "textured": 0.25, "deforming": 0.2}
     ),
     "hard": LesionRanges(
         (4.0, 14.0), (0.06, 0.20), {"hyperintense": 0.3, "hypointense": 0.3, "textured": 0.25, "deforming": 0.15}
@@ -201,6 +201,7 @@ class Zones:
 
 def draw_lesion(
     random: np.random.Generator,
+    place: NDArray[np.float64],
     level: Level,
     grade: str,
     anatomy: Anatomy,
@@ -211,6 +212,7 @@ def draw_lesion(
 
     Args:
         random: Source of randomness.
+        place: Where in the level's ranges kind, radius and contrast lie [3], each in [0, 1).
         level: Which ranges to draw from.
         grade: "HGG" or "LGG".
         anatomy: The subject.
@@ -218,10 +220,9 @@ def draw_lesion(
         brain: The subject's brain mask [X, Y, Z].
     """
     ranges = RANGES[level]
-    kinds = list(ranges.kinds)
-    kind = kinds[random.choice(len(kinds), p=list(ranges.kinds.values()))]
+    kind = _kind_at(place[0], ranges.kinds)
     appearance = APPEARANCES[kind]
-    radius = float(np.exp(random.uniform(*np.log(ranges.radius_mm))))
+    radius = _log_uniform_at(place[1], ranges.radius_mm)
     high_grade = grade == "HGG"
     necrotic = radius > 8 and random.random() < (0.75 if high_grade else 0.25)
     axes = np.exp(random.normal(0, ranges.axes_spread, 3))
@@ -230,7 +231,7 @@ def draw_lesion(
         kind=kind,
         centre=_draw_centre(random, anatomy, tissues, brain),
         radius_mm=round(radius, 2),
-        contrast=round(float(np.exp(random.uniform(*np.log(ranges.contrast)))), 3),
+        contrast=round(_log_uniform_at(place[2], ranges.contrast), 3),
         edge_mm=round(float(random.uniform(0.8, 2.5)), 2),
         necrotic_share=_draw_necrotic_share(random, necrotic, ranges.ring_share),
         enhances=bool(random.random() < (0.9 if high_grade else 0.15)),
@@ -242,6 +243,19 @@ def draw_lesion(
         roughness=ranges.roughness,
         satellites=_draw_satellites(random, radius, ranges.most_satellites),
     )
+
+
+def _kind_at(share: float, kinds: dict[str, float]) -> str:
+    """The kind at a share of the kinds, laid one after the other by their probabilities."""
+    ends = np.cumsum(list(kinds.values()))
+    # Rounding may leave the last end a little below 1.
+    return list(kinds)[min(int(np.searchsorted(ends, share, side="right")), len(kinds) - 1)]
+
+
+def _log_uniform_at(share: float, limits: tuple[float, float]) -> float:
+    """The value at a share of a log-uniform distribution."""
+    low, high = np.log(limits)
+    return float(np.exp(low + share * (high - low)))
 
 
 def _draw_necrotic_share(random: np.random.Generator, necrotic: bool, ring_share: float) -> float:

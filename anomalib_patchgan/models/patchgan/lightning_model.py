@@ -4,6 +4,7 @@
 """Patch-GAN by anomalib's model contract."""
 
 import logging
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,8 +23,10 @@ from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.models.patchgan.components.corruption import corrupt
-from anomalib_patchgan.models.patchgan.components.masks import random_masks, to_pixels
+from anomalib_patchgan.models.patchgan.components.masks import to_pixels
+from anomalib_patchgan.models.patchgan.components.processes import from_all
 from anomalib_patchgan.models.patchgan.components.ranker import learned
+from anomalib_patchgan.models.patchgan.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.loss import (
     adversarial_loss,
     discriminator_loss,
@@ -36,8 +39,14 @@ logger = logging.getLogger(__name__)
 
 # A patch counts as corrupted from this share of visibly changed pixels on, and as intact only without any.
 CORRUPTED_SHARE = 0.1
+# Share of a batch that the ranker, and the reconstructor around its masks, see corrupted.
+CORRUPTED_IMAGES = 2 / 3
 # Patches of either kind that enter the pairwise ranking loss of one step.
 RANKED_PATCHES = 512
+# Weight of the pixels' part of the ranking loss: corrupted pixels are few, so their mean loss is small.
+PIXEL_RANKING = 5.0
+# Largest norm of a network's gradient; only the spikes of a training are above it.
+GRADIENT_LIMIT = 5.0
 # Images at most that the novelty distribution is fitted to.
 REFERENCE_IMAGES = 1024
 
@@ -61,14 +70,25 @@ class PatchGan(AnomalibModule):
         patch_size (int): Side of a patch in pixels, a multiple of 8. Chosen by us.
             Defaults to ``8``.
         mask_count (int): Complementary masks at test time, at least 2; each hides 1 / mask_count of the patches, and
-            so do the random masks in training. Chosen by us.
+            so do the random masks in training. 0 hides nothing: a plain autoencoder. Chosen by us.
             Defaults to ``2``.
         width (int): Channels of the reconstructor at a quarter of the resolution. Chosen by us.
             Defaults to ``32``.
+        ranker_width (int): Channels of the ranker at a quarter of the resolution. Chosen by us.
+            Defaults to ``32``.
         discriminator_width (int): Units of the discriminator's hidden layers. Chosen by us.
-            Defaults to ``256``.
-        ranking (str): How patches are weighed into the image's score: ``learned``, ``mean``, ``max`` or ``author2020``
-            (1.1 x the highest + the second highest, a rule of the first author's public 2019-2020 code).
+            Defaults to ``64``.
+        judgement (str): What an authenticity logit judges: ``patch``, ``image`` or ``both``.
+            Defaults to ``patch``.
+        corrupted_fakes (bool): Whether the discriminator's fakes are corrupted patches too, not reconstructions alone.
+            Defaults to ``True``.
+        novelty (bool): Whether evidence is compared with its distribution over normal images, or only brought to scale.
+            Defaults to ``True``.
+        context (bool): Whether the ranker sees the image around a patch, or the patch's evidence alone.
+            Defaults to ``True``.
+        ranking (str): How patches are weighed into the image's score: ``learned``, ``mean``, ``max``, ``top`` (mean of
+            the highest tenth) or ``author2020`` (1.1 x the highest + the second highest, a rule of the first author's
+            public 2019-2020 code).
             Defaults to ``learned``.
         pixel_weight (float): Weight >= 0 of the pixel-level term (mean absolute error of hidden pixels); may be 0.
             Defaults to ``1.0``.
@@ -76,7 +96,16 @@ class PatchGan(AnomalibModule):
             Defaults to ``0.1``.
         adversarial_weight (float): Weight >= 0 of the adversarial term.
             Defaults to ``0.01``.
-        learning_rate (float): Step size of Adam (betas 0.5, 0.99), cosine-annealed to 0 over the training.
+        whole_image_share (float): Share in [0, 1] of synthetic corruptions that cover the whole image; more where a
+            lesion can fill the field of view, as under the protocol ``patch``.
+            Defaults to ``0.1``.
+        movement (float): Strength >= 0 of the movement of normal images in training (mirrored left to right, turned,
+            scaled, shifted); 0 for none.
+            Defaults to ``1.0``.
+        lighting (float): Strength >= 0 of the variation of their light (gain, gamma, uneven light, noise); 0 where
+            absolute brightness tells normal from abnormal, as in a patch that a lesion fills.
+            Defaults to ``1.0``.
+        learning_rate (float): Largest step size of Adam; it rises for a twentieth of the training and falls to 0.
             Defaults to ``2e-3``.
         training_steps (int): Training ends by itself after this many optimiser steps; the trainer's max_epochs,
             max_steps and max_time may end it sooner.
@@ -110,11 +139,19 @@ class PatchGan(AnomalibModule):
         patch_size: int = 8,
         mask_count: int = 2,
         width: int = 32,
-        discriminator_width: int = 256,
+        ranker_width: int = 32,
+        discriminator_width: int = 64,
+        judgement: str = "patch",
+        corrupted_fakes: bool = True,
+        novelty: bool = True,
+        context: bool = True,
         ranking: str = "learned",
         pixel_weight: float = 1.0,
         feature_weight: float = 0.1,
         adversarial_weight: float = 0.01,
+        whole_image_share: float = 0.1,
+        movement: float = 1.0,
+        lighting: float = 1.0,
         learning_rate: float = 2e-3,
         training_steps: int = 3000,
         pre_processor: PreProcessor | bool = True,
@@ -129,13 +166,31 @@ class PatchGan(AnomalibModule):
             evaluator=evaluator,
             visualizer=visualizer,
         )
-        self.model = PatchGanModel(size, channels, patch_size, mask_count, width, discriminator_width, ranking)
+        self.model = PatchGanModel(
+            image_size=size,
+            channels=channels,
+            patch_size=patch_size,
+            mask_count=mask_count,
+            width=width,
+            ranker_width=ranker_width,
+            discriminator_width=discriminator_width,
+            judgement=judgement,
+            novelty=novelty,
+            context=context,
+            ranking=ranking,
+        )
+        self.corrupted_fakes = corrupted_fakes
         self.pixel_weight = pixel_weight
         self.feature_weight = feature_weight
         self.adversarial_weight = adversarial_weight
+        self.whole_image_share = whole_image_share
+        self.movement = movement
+        self.lighting = lighting
         self.learning_rate = learning_rate
         self.training_steps = training_steps
         self._fitted_at_step = -1
+        self._seed: int | None = None
+        self._resumed = False
 
     @staticmethod
     def configure_pre_processor(image_size: tuple[int, int] | None = None) -> PreProcessor:
@@ -158,14 +213,24 @@ class PatchGan(AnomalibModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One Adam over all networks; each network's loss reaches only its own weights (see :meth:`training_step`)."""
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, betas=(0.5, 0.99))
+        model = self.model
+        adversaries = [*model.reconstructor.parameters(), *model.discriminator.parameters()]
+        ranking = [*model.ranker.parameters(), model.evidence_trust]
+        optimizer = torch.optim.Adam(
+            # Adversaries chase each other, so the first moment of theirs is short (Radford et al., 2016).
+            [{"params": adversaries, "betas": (0.5, 0.99)}, {"params": ranking, "betas": (0.9, 0.99)}],
+            lr=self.learning_rate,
+        )
         planned = self.trainer.estimated_stepping_batches
         steps = max(1, int(min(self.training_steps, planned)))
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer,
-            lambda step: 0.5 * (1 + float(torch.cos(torch.tensor(torch.pi * min(1.0, step / steps))))),
-        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Limit the norm of each network's gradient by itself, so that none can throw another off."""
+        del optimizer
+        for network in (self.model.reconstructor, self.model.discriminator, self.model.ranker):
+            torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_LIMIT)
 
     def training_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """One simultaneous step of reconstructor, discriminator and ranker.
@@ -179,27 +244,30 @@ class PatchGan(AnomalibModule):
             The sum of the losses.
         """
         del args, kwargs
-        model, image = self.model, self.model.to_channels(batch.image)
-        rows, columns = model.masks.shape[-2:]
-        hidden = random_masks(len(image), rows, columns, 1 / len(model.masks), image.device)
-        mask = to_pixels(hidden, model.patch_size)
-        corrupted, changed = corrupt(image)
+        model = self.model
+        image = relight(move(model.to_channels(batch.image), self.movement), self.lighting)
+        hidden, asked = model.draw_hidden(image)
+        corrupted, changed = corrupt(image, self.whole_image_share)
         share = functional.avg_pool2d(changed, model.patch_size)
         corrupted_patches = (share >= CORRUPTED_SHARE).to(image.dtype)
 
-        reconstruction = model.reconstructor(image, mask)
-        generator_loss, pixel_loss = self._generator_loss(image, reconstruction, hidden, mask)
+        # What is visible may be corrupted, what is asked for never is: a lesion is not to be continued.
+        count = max(1, round(CORRUPTED_IMAGES * len(image)))
+        reconstruction = model.reconstructor(
+            torch.cat([corrupted[:count], image[count:]]), to_pixels(hidden, model.patch_size)
+        )
+        generator_loss, pixel_loss = self._generator_loss(image, reconstruction, asked)
 
         judged = torch.cat([image, reconstruction.detach(), corrupted])
-        real, fake, spoiled = model.discriminator(judged)[0].split(len(image))
-        authenticity_loss = discriminator_loss(real, fake, hidden, spoiled, corrupted_patches)
+        real, fake, damaged = model.discriminator(judged)[0].split(len(image))
+        authenticity_loss = discriminator_loss(real, fake, asked, damaged, corrupted_patches * self.corrupted_fakes)
 
-        # Half the batch corrupted, the other half intact: the ranker's step costs as much as one batch.
-        half = (len(image) + 1) // 2
-        ranking_loss = self._ranking_loss(image[-half:], corrupted[:half], share[:half])
+        ranking_loss, rank_accuracy = self._ranking_loss(
+            image[count:], corrupted[:count], share[:count], changed[:count]
+        )
         loss = generator_loss + authenticity_loss + ranking_loss
         with torch.no_grad():
-            accuracy = 0.5 * ((real > 0).float().mean() + masked_mean((spoiled < 0).float(), corrupted_patches))
+            accuracy = 0.5 * ((real > 0).float().mean() + masked_mean((damaged < 0).float(), corrupted_patches))
         self.log_dict(
             {
                 "train_loss": loss,
@@ -208,6 +276,7 @@ class PatchGan(AnomalibModule):
                 "discriminator_loss": authenticity_loss,
                 "discriminator_accuracy": accuracy,
                 "ranking_loss": ranking_loss,
+                "ranking_accuracy": rank_accuracy,
             },
             on_step=False,
             on_epoch=True,
@@ -216,35 +285,78 @@ class PatchGan(AnomalibModule):
         )
         return loss
 
-    def _generator_loss(self, image: Tensor, output: Tensor, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def _generator_loss(self, image: Tensor, output: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
         """Pixel-, feature- and adversarial term of the reconstructor; the discriminator is only looked through."""
         discriminator = self.model.discriminator
-        pixel_loss = masked_mean((image - output).abs().mean(dim=1, keepdim=True), mask)
+        pixels = to_pixels(asked, self.model.patch_size)
+        pixel_loss = masked_mean((image - output).abs().mean(dim=1, keepdim=True), pixels)
         discriminator.requires_grad_(requires_grad=False)
         logits, features = discriminator(output)
         with torch.no_grad():
             target = discriminator(image)[1]
         discriminator.requires_grad_(requires_grad=True)
-        feature_loss = masked_mean((features - target).abs().mean(dim=1, keepdim=True), hidden)
+        feature_loss = masked_mean((features - target).abs().mean(dim=1, keepdim=True), asked)
         total = (
             self.pixel_weight * pixel_loss
             + self.feature_weight * feature_loss
-            + self.adversarial_weight * adversarial_loss(logits, hidden)
+            + self.adversarial_weight * adversarial_loss(logits, asked)
         )
         return total, pixel_loss
 
-    def _ranking_loss(self, image: Tensor, corrupted: Tensor, share: Tensor) -> Tensor:
-        """Corrupted patches should rank before intact ones of any image, and corrupted images before intact ones."""
-        scores, importance = self.model.batch_importance(corrupted, image)
-        changed = torch.cat([share >= CORRUPTED_SHARE, torch.zeros_like(share, dtype=torch.bool)]).flatten()
-        intact = torch.cat([share == 0, torch.ones_like(share, dtype=torch.bool)]).flatten()
-        logits = importance.flatten()
-        by_patch = pairwise_ranking_loss(logits, sample(changed, RANKED_PATCHES), sample(intact, RANKED_PATCHES))
+    def _ranking_loss(self, image: Tensor, corrupted: Tensor, share: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:
+        """Corrupted pixels, patches and images should rank before intact ones of any image of any process.
+
+        Returns:
+            The loss, and the share of pairs of a corrupted and an intact image in the right order.
+        """
+        scores, importance, pixels = self.model.batch_importance(corrupted, image)
+        target = torch.cat([changed, torch.zeros_like(changed[:1]).expand(len(image), -1, -1, -1)])
+        share = torch.cat([share, torch.zeros_like(share[:1]).expand(len(image), -1, -1, -1)]).flatten(1)
         scores, importance = scores.flatten(1), importance.flatten(1)
         image_scores = (learned(scores, importance) * scores).sum(dim=1)
-        damaged = torch.cat([(share >= CORRUPTED_SHARE).flatten(1).any(dim=1), torch.zeros_like(share[:, 0, 0, 0] > 0)])
-        whole = torch.arange(len(damaged), device=damaged.device) >= len(image)
-        return by_patch + pairwise_ranking_loss(image_scores, damaged, whole)
+        intact_image = (torch.arange(len(share), device=share.device) >= len(corrupted)).float()
+        # Pairs are made across processes, so that a step on several equals the step on one.
+        importance, share, image_scores, intact_image = map(from_all, (importance, share, image_scores, intact_image))
+        corrupted_patches, intact_patches = (share >= CORRUPTED_SHARE), share == 0
+        by_patch = pairwise_ranking_loss(
+            importance.flatten(),
+            sample(corrupted_patches.flatten(), RANKED_PATCHES),
+            sample(intact_patches.flatten(), RANKED_PATCHES),
+        )
+        first, last = corrupted_patches.any(dim=1), intact_image > 0
+        by_image = pairwise_ranking_loss(image_scores, first, last)
+        by_pixel = functional.binary_cross_entropy_with_logits(pixels, target)
+        with torch.no_grad():
+            right = (image_scores[first].unsqueeze(1) > image_scores[last].unsqueeze(0)).float()
+        return by_patch + by_image + PIXEL_RANKING * by_pixel, right.mean() if right.numel() else right.new_tensor(0.5)
+
+    def _seed_draws(self, step: int, part: int) -> None:
+        """Let what is drawn next depend on seed, step and process alone, so that a resumed training repeats it."""
+        if self._seed is None:
+            self._seed = torch.initial_seed()
+        torch.manual_seed((1_000_003 * self._seed + 2 * step + part + (self.global_rank << 40)) % (1 << 63))
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the order of the images, which is drawn next; in the first epoch of a resumed training it was before."""
+        if not self._resumed:
+            self._seed_draws(self.trainer.global_step, 0)
+        self._resumed = False
+
+    def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
+        """Seed the masks, the corruptions and the variations of a step."""
+        del args, kwargs
+        self._seed_draws(self.trainer.global_step, 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the seed of the random draws."""
+        checkpoint["patchgan_seed"] = self._seed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the random draws of the training that wrote the checkpoint."""
+        self._seed = checkpoint.get("patchgan_seed")
+        if self._seed is not None:
+            self._resumed = True
+            self._seed_draws(checkpoint["global_step"], 0)
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:
         """Stop after the planned number of steps."""
@@ -290,6 +402,12 @@ class PatchGan(AnomalibModule):
         """Score a validation batch; the post-processor calibrates on it."""
         del args, kwargs
         return batch.update(**self.model(batch.image)._asdict())
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Share of the largest learning rate at a step: it rises for a twentieth of the steps, then falls as a cosine."""
+    rise = max(1, steps // 20)
+    return min((step + 1) / rise, 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
 
 
 def sample(chosen: Tensor, most: int) -> Tensor:

@@ -6,10 +6,15 @@
 from torch import Tensor
 from torch.nn import functional
 
+from anomalib_patchgan.models.patchgan.components.processes import mean_over_processes
+
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of values [N, 1, h, w] where the mask of the same shape is 1; 0 where the mask is empty."""
-    return (values * mask).sum() / mask.sum().clamp_min(1)
+    """Mean of values [N, 1, h, w] where the mask of the same shape is 1; 0 where the mask is empty.
+
+    The number of ones is averaged over processes, so that the mean over their losses is the mean over all values.
+    """
+    return (values * mask).sum() / mean_over_processes(mask.sum()).clamp_min(1e-6)
 
 
 def discriminator_loss(

@@ -15,18 +15,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
-from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, to_pixels
+from anomalib_patchgan.models.patchgan.components.discriminator import JUDGEMENTS, PatchDiscriminator
+from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE
+from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution
-from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker
+from anomalib_patchgan.models.patchgan.components.processes import from_all
+from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker, PatchwiseRanker
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
 
-# Sides of patches must be multiples of this, because the reconstructor works at an eighth of the resolution.
-PATCH_STEP = 8
-# Whitened evidence is limited to this many standard deviations before the ranker sees it.
+# Length of the discriminator's feature vector, and of the evidence per patch before and after the feature's novelty.
+FEATURES, OBSERVED, EVIDENCE = 32, 5, 6
+# Standardised evidence is limited to this many standard deviations before the ranker sees it.
 EVIDENCE_LIMIT = 10.0
 # Importance is counted from this quantile of normal patches' importance.
 OFFSET_QUANTILE = 0.95
+# Share of training images for which the ranker goes without the evidence and the reconstruction: those of training
+# images are better than those of new ones, so it must not lean on them alone.
+BLIND_SHARE = 0.5
 
 
 class Observation(NamedTuple):
@@ -37,13 +42,11 @@ class Observation(NamedTuple):
         features: Discriminator features of the image [N, F, rows, columns].
         evidence: [N, 5, rows, columns]: mean and peak reconstruction discrepancy (log), negative authenticity logits
             of the image and of its reconstruction, distance of their features (log). Larger is more abnormal.
-        residual: [N, 1, H, W], discrepancy per pixel, >= 0.
     """
 
     reconstruction: Tensor
     features: Tensor
     evidence: Tensor
-    residual: Tensor
 
 
 class PatchGanModel(nn.Module):
@@ -53,13 +56,17 @@ class PatchGanModel(nn.Module):
         image_size: Height and width in pixels, multiples of the patch size.
         channels: 3, or 1 to average equal (grey) channels first and save the work on copies.
         patch_size: Side of a patch in pixels, a multiple of 8.
-        mask_count: Number K >= 2 of complementary test-time masks; each hides 1 / K of the patches.
+        mask_count: Number K of complementary test-time masks; each hides 1 / K of the patches. 0 hides nothing.
         width: Channels of the reconstructor at a quarter of the resolution.
-        discriminator_width: Channels of the discriminator's first layer.
+        ranker_width: Channels of the ranker there.
+        discriminator_width: Units of the discriminator's hidden layers.
+        judgement: What an authenticity logit judges: ``patch``, ``image`` or ``both``.
+        novelty: Whether evidence is compared with its fitted distribution, or only brought to scale.
+        context: Whether the ranker sees the image around a patch, or the patch's evidence alone.
         ranking: Name of a rule in ``RANKINGS``.
 
     Raises:
-        InputError: A size that does not fit, or an unknown ranking.
+        InputError: A size that does not fit, or an unknown name.
     """
 
     masks: Tensor
@@ -72,31 +79,37 @@ class PatchGanModel(nn.Module):
         patch_size: int,
         mask_count: int,
         width: int,
+        ranker_width: int,
         discriminator_width: int,
+        judgement: str,
+        novelty: bool,
+        context: bool,
         ranking: str,
     ) -> None:
         super().__init__()
-        if patch_size < PATCH_STEP or patch_size % PATCH_STEP:
-            raise InputError(f"patch_size: found {patch_size}, expected a multiple of {PATCH_STEP}.")
+        if patch_size < STRIDE or patch_size % STRIDE:
+            raise InputError(f"patch_size: found {patch_size}, expected a multiple of {STRIDE}.")
         if any(size < patch_size or size % patch_size for size in image_size):
             raise InputError(f"image_size: found {image_size}, expected multiples of the patch size {patch_size}.")
         if channels not in {1, 3}:
             raise InputError(f"channels: found {channels}, expected 1 (grey) or 3.")
-        if mask_count < 2:
-            raise InputError(f"mask_count: found {mask_count}, expected at least 2.")
-        if ranking not in RANKINGS:
-            raise InputError(f"ranking: found {ranking!r}, expected one of {', '.join(RANKINGS)}.")
+        if mask_count < 0 or mask_count == 1:
+            raise InputError(f"mask_count: found {mask_count}, expected at least 2, or 0 to hide nothing.")
+        for name, value, known in (("judgement", judgement, JUDGEMENTS), ("ranking", ranking, RANKINGS)):
+            if value not in known:
+                raise InputError(f"{name}: found {value!r}, expected one of {', '.join(known)}.")
         self.channels = channels
         self.patch_size = patch_size
+        self.novelty = novelty
         self.rank = RANKINGS[ranking]
         rows, columns = (size // patch_size for size in image_size)
-        features = 32
         self.reconstructor = MaskedReconstructor(channels, width)
-        self.discriminator = PatchDiscriminator(channels, discriminator_width, features, patch_size)
-        self.feature_novelty = NoveltyDistribution(features, rows, columns)
-        self.evidence_novelty = NoveltyDistribution(6, rows, columns)
-        self.ranker = PatchRanker(6 + features, channels, width, patch_size)
-        self.evidence_trust = nn.Parameter(torch.zeros(6))
+        self.discriminator = PatchDiscriminator(channels, discriminator_width, FEATURES, patch_size, judgement)
+        self.feature_novelty = NoveltyDistribution(FEATURES, rows, columns)
+        self.evidence_novelty = NoveltyDistribution(EVIDENCE, rows, columns)
+        ranker = PatchRanker if context else PatchwiseRanker
+        self.ranker = ranker(OBSERVED + FEATURES, channels, ranker_width, patch_size)
+        self.evidence_trust = nn.Parameter(torch.zeros(EVIDENCE))
         self.register_buffer("masks", complementary_masks(rows, columns, mask_count), persistent=False)
         self.register_buffer("importance_offset", torch.zeros(()))
 
@@ -119,7 +132,22 @@ class PatchGanModel(nn.Module):
         images = image.unsqueeze(1).expand(-1, count, -1, -1, -1).reshape(-1, channels, height, width)
         hidden = masks.unsqueeze(0).expand(image.shape[0], -1, -1, -1, -1)
         output = self.reconstructor(images, hidden.reshape(-1, 1, height, width))
-        return (output.reshape(-1, count, channels, height, width) * hidden).sum(dim=1)
+        output = output.reshape(-1, count, channels, height, width)
+        return (output * hidden).sum(dim=1) if count > 1 else output[:, 0]
+
+    def draw_hidden(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw what training hides of each image: a fresh random 1 / K of the patches.
+
+        Returns:
+            What is hidden and what the reconstructor's losses ask for, both [N, 1, rows, columns]: the same, but for
+            K = 0, where nothing is hidden and all is asked for.
+        """
+        count, _, rows, columns = self.masks.shape
+        if count == 1:
+            nothing = torch.zeros(len(image), 1, rows, columns, device=image.device)
+            return nothing, torch.ones_like(nothing)
+        hidden = random_masks(len(image), rows, columns, 1 / count, image.device)
+        return hidden, hidden
 
     def observe(self, image: Tensor) -> Observation:
         """Reconstruct an image and gather the evidence of every patch.
@@ -147,7 +175,7 @@ class PatchGanModel(nn.Module):
             ],
             dim=1,
         )
-        return Observation(reconstruction, features, evidence, residual)
+        return Observation(reconstruction, features, evidence)
 
     @staticmethod
     def add_feature_novelty(evidence: Tensor, whitened_features: Tensor) -> Tensor:
@@ -155,21 +183,43 @@ class PatchGanModel(nn.Module):
         distance = whitened_features.square().mean(dim=1, keepdim=True)
         return torch.cat([evidence, 0.5 * torch.log(distance + 1e-6)], dim=1)
 
-    def importance(self, image: Tensor, observation: Observation, whitened: Tensor, features: Tensor) -> Tensor:
-        """Importance logits [N, 1, rows, columns] from whitened evidence [N, 6, ...] and features [N, F, ...]."""
-        evidence = torch.cat([whitened, features], dim=1).clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
-        return self.ranker(evidence, image, observation.reconstruction)
-
     def patch_scores(self, whitened: Tensor) -> Tensor:
-        """One-sided novelty of a patch: length of the positive part of its whitened evidence, [N, 1, rows, columns].
+        """One-sided novelty of a patch: log(1 + length of the positive part of its whitened evidence), [N, 1, ...].
 
-        One-sided because a patch that is easier to reconstruct, or looks more authentic, than normal is no anomaly.
-        How far each component is trusted is learned with the ranking; all alike at first, and their mean stays 1.
+        One-sided because a patch that is easier to reconstruct, or looks more authentic, than normal is no anomaly; the
+        logarithm, so that a single outlying patch does not drown what the ranking says of the others. How far each
+        component is trusted is learned with the ranking; all alike at first, and their mean stays 1.
         """
         trust = whitened.shape[1] * torch.softmax(self.evidence_trust, dim=0).view(1, -1, 1, 1)
-        return ((trust * whitened.clamp_min(0).square()).sum(dim=1, keepdim=True) + 1e-12).sqrt()
+        return torch.log1p(((trust * whitened.clamp_min(0).square()).sum(dim=1, keepdim=True) + 1e-12).sqrt())
 
-    def batch_importance(self, image: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+    def importance(
+        self, image: Tensor, observation: Observation, evidence: Tensor, shown: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Ask the ranker.
+
+        Args:
+            image: [N, C, H, W] in [0, 1].
+            observation: What was observed of it.
+            evidence: Evidence [N, 6, rows, columns], of which the first five are used: the sixth depends on the fit.
+            shown: [N, 1, 1, 1], 0 for images whose evidence and reconstruction are kept from the ranker; None for none.
+
+        Returns:
+            Importance logits of the patches [N, 1, rows, columns] and of the pixels [N, 1, H, W].
+        """
+        seen = torch.cat(
+            [
+                self.evidence_novelty.standardise(evidence)[:, :OBSERVED],
+                self.feature_novelty.standardise(observation.features),
+            ],
+            dim=1,
+        ).clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
+        discrepancy = image - observation.reconstruction
+        if shown is not None:
+            seen, discrepancy = seen * shown, discrepancy * shown
+        return self.ranker(seen, image, discrepancy)
+
+    def batch_importance(self, image: Tensor, normal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores and importance in training, where moving averages stand in for the fitted distribution.
 
         Args:
@@ -177,19 +227,26 @@ class PatchGanModel(nn.Module):
             normal: Intact images [M, C, H, W].
 
         Returns:
-            Patch scores [N + M, 1, rows, columns] and importance logits of the same shape, the corrupted first.
+            Patch scores [N + M, 1, rows, columns], importance logits of the same shape, and importance logits of
+            pixels [N + M, 1, H, W], the corrupted first.
         """
         with torch.no_grad():
             images = torch.cat([image, normal])
             both = self.observe(images)
             features = self.feature_novelty.whiten_in_training(both.features)
-            self.feature_novelty.track(both.features[len(image) :])
             evidence = self.add_feature_novelty(both.evidence, features)
             whitened = self.evidence_novelty.whiten_in_training(evidence)
-            self.evidence_novelty.track(evidence[len(image) :])
-        importance = self.importance(images, both, whitened, features)
-        offset = torch.quantile(importance[len(image) :].detach().float().flatten(), OFFSET_QUANTILE)
-        return self.patch_scores(whitened), importance - offset
+            shown = (torch.rand(len(images), 1, 1, 1, device=images.device) >= BLIND_SHARE).to(images.dtype)
+        patches, pixels = self.importance(images, both, evidence, shown)
+        self.feature_novelty.track(both.features[len(image) :])
+        self.evidence_novelty.track(evidence[len(image) :])
+        intact = from_all(patches[len(image) :].detach())
+        offset = torch.quantile(intact.float().flatten(), OFFSET_QUANTILE)
+        return self.patch_scores(whitened), patches - offset, pixels
+
+    def whiten(self, evidence: Tensor) -> Tensor:
+        """Compare evidence [N, 6, rows, columns] with its distribution over normals, or only bring it to scale."""
+        return self.evidence_novelty(evidence) if self.novelty else self.evidence_novelty.standardise(evidence)
 
     @torch.no_grad()
     def fit_novelty(self, batches: list[Tensor]) -> None:
@@ -201,15 +258,14 @@ class PatchGanModel(nn.Module):
         images = [self.to_channels(batch) for batch in batches]
         observations = [self.observe(image) for image in images]
         self.feature_novelty.fit(torch.cat([observation.features for observation in observations]))
-        features = [self.feature_novelty(observation.features) for observation in observations]
         evidence = [
-            self.add_feature_novelty(observation.evidence, whitened)
-            for observation, whitened in zip(observations, features, strict=True)
+            self.add_feature_novelty(observation.evidence, self.feature_novelty(observation.features))
+            for observation in observations
         ]
         self.evidence_novelty.fit(torch.cat(evidence))
         importance = [
-            self.importance(image, observation, self.evidence_novelty(vectors), whitened)
-            for image, observation, vectors, whitened in zip(images, observations, evidence, features, strict=True)
+            self.importance(image, observation, vectors)[0]
+            for image, observation, vectors in zip(images, observations, evidence, strict=True)
         ]
         self.importance_offset.copy_(torch.quantile(torch.cat(importance).float().flatten()[: 2**24], OFFSET_QUANTILE))
 
@@ -224,28 +280,25 @@ class PatchGanModel(nn.Module):
         """
         image = self.to_channels(image)
         observation = self.observe(image)
-        features = self.feature_novelty(observation.features)
-        whitened = self.evidence_novelty(self.add_feature_novelty(observation.evidence, features))
-        scores = self.patch_scores(whitened)
-        importance = self.importance(image, observation, whitened, features) - self.importance_offset
-        weights = self.rank(scores.flatten(1), importance.flatten(1))
+        evidence = self.add_feature_novelty(observation.evidence, self.feature_novelty(observation.features))
+        scores = self.patch_scores(self.whiten(evidence))
+        patches, pixels = self.importance(image, observation, evidence)
+        importance = (patches - self.importance_offset).flatten(1)
+        weights = self.rank(scores.flatten(1), importance)
         return InferenceBatch(
             pred_score=(weights * scores.flatten(1)).sum(dim=1),
-            anomaly_map=self.to_map(scores * torch.sigmoid(importance), observation.residual),
+            anomaly_map=self.to_map(scores, pixels),
         )
 
-    def to_map(self, patches: Tensor, residual: Tensor) -> Tensor:
-        """Bring patch values to pixels, and share a patch's value out by the discrepancy within it.
+    def to_map(self, scores: Tensor, pixels: Tensor) -> Tensor:
+        """Bring patch scores to pixels, each weighted by the importance of the pixel.
 
         Args:
-            patches: [N, 1, rows, columns], >= 0.
-            residual: [N, 1, H, W], >= 0.
+            scores: Patch scores [N, 1, rows, columns], >= 0.
+            pixels: Importance logits of the pixels [N, 1, H, W].
 
         Returns:
             [N, 1, H, W], >= 0.
         """
-        smooth = functional.interpolate(patches, scale_factor=float(self.patch_size), mode="bilinear")
-        level = functional.interpolate(
-            functional.avg_pool2d(residual, self.patch_size), scale_factor=float(self.patch_size), mode="bilinear"
-        )
-        return smooth * (residual + 0.02) / (level + 0.02)
+        smooth = functional.interpolate(scores, scale_factor=float(self.patch_size), mode="bilinear")
+        return torch.sigmoid(pixels) * smooth

@@ -252,7 +252,50 @@ class TestVolumes:
         for ours, theirs in zip(groups_of(found), groups_of(expected), strict=True):
             assert list(ours.samples["lesion_fraction"]) == list(theirs.samples["lesion_fraction"])
             for index in range(0, len(ours), 7):
-                np.testing.assert_array_equal(ours[index].image, theirs[index].image)
+                np.testing.assert_allclose(ours[index].image, theirs[index].image, atol=1 / 65534)
+
+    def test_a_window_of_hounsfield_units_tells_the_body_from_air(self, tmp_path, subject_writer):
+        path = self.write_volumes(tmp_path / "data", subject_writer)
+        for row in rows_of(path):
+            image = nibabel.load(path.parent / row[0])
+            voxels = np.asarray(image.dataobj)
+            ct = np.where(voxels == 0, np.int16(-1000), 40 + voxels // 20).astype(np.int16)
+            nibabel.save(nibabel.Nifti1Image(ct, image.affine), path.parent / row[0])
+        module = module_of(path, tmp_path, intensity_range=(-160, 240))
+        image = module.test_data[0].image
+        assert image[..., 0, 0].max() == 0
+        assert image[..., 16, 16].min() > 0.45
+        assert module.card()["protocol_parameters"]["intensity_range"] == [-160, 240]
+
+    @pytest.fixture(scope="class")
+    def with_healthy(self, tmp_path_factory, subject_writer):
+        folder = tmp_path_factory.mktemp("healthy")
+        rows = []
+        for number in range(14):
+            name, healthy = f"v{number:02d}", number < 10
+            subject_writer(folder, "x", name, number, modalities=("flair",), healthy=healthy)
+            mask = "" if healthy else f"x/{name}/{name}_seg.nii.gz"
+            rows.append([f"x/{name}/{name}_flair.nii.gz", mask, str(int(not healthy)), name, ""])
+        return module_of(write_csv(folder / "manifest.csv", rows), folder, position_tolerance=0.2, area_tolerance=0.2)
+
+    def test_where_there_are_healthy_volumes_normal_slices_are_theirs(self, with_healthy):
+        card = with_healthy.card()
+        assert card["protocol"] == "subject"
+        assert "domain shift" in card["normal_means"]
+        assert card["protocol_parameters"]["healthy_volumes"] == 10
+        assert card["excluded"]["slice without lesion of a patient"] > 0
+        for data in groups_of(with_healthy):
+            for label, subject in zip(data.samples["label_index"], data.samples["subject_id"], strict=True):
+                assert label == int(subject >= "v10")
+
+    def test_patients_beside_healthy_volumes_are_test_subjects_only(self, with_healthy):
+        split = with_healthy.card()["split"]
+        assert {"v10", "v11", "v12", "v13"} < set(split["test"])
+        assert all(split.values())
+
+    def test_a_slice_of_a_healthy_volume_has_an_empty_mask(self, with_healthy):
+        for index, label in enumerate(with_healthy.test_data.samples["label_index"]):
+            assert with_healthy.test_data[index].gt_mask.any() == bool(label)
 
     def test_a_volume_without_background_is_refused(self, tmp_path, subject_writer):
         path = self.write_volumes(tmp_path / "data", subject_writer)
@@ -374,12 +417,15 @@ class TestBadManifest:
     def test_volume_without_mask(self, path, subject_writer):
         subject_writer(path.parent, "x", "v", 0, modalities=("flair",))
         write_csv(path, [["x/v/v_flair.nii.gz", "", "1", "p", ""]])
-        assert "line 2: found a volume without mask" in self.error_of(path)
+        assert "line 2: found an abnormal volume without mask" in self.error_of(path)
 
-    def test_volume_labelled_normal(self, path, subject_writer):
+    def test_lesion_in_a_volume_labelled_normal(self, path, subject_writer):
         subject_writer(path.parent, "x", "v", 0, modalities=("flair",))
-        write_csv(path, [["x/v/v_flair.nii.gz", "x/v/v_seg.nii.gz", "0", "p", ""]])
-        assert "line 2: found a volume labelled normal" in self.error_of(path)
+        subject_writer(path.parent, "x", "w", 1, modalities=("flair",))
+        rows = [
+            [f"x/{n}/{n}_flair.nii.gz", f"x/{n}/{n}_seg.nii.gz", "0", n, s] for n, s in (("v", "train"), ("w", "test"))
+        ]
+        assert "found a lesion, expected none, as the volume is labelled normal" in self.error_of(write_csv(path, rows))
 
     def test_folder_without_dicom(self, path):
         (path.parent / "empty").mkdir()

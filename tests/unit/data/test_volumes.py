@@ -11,7 +11,6 @@ from anomalib_patchgan.data import BraTS2019
 from anomalib_patchgan.data.brats_layout import LESION_LABELS
 from anomalib_patchgan.data.volumes import (
     Window,
-    decode_intensities,
     encode_intensities,
     prepare_intensities,
     prepare_lesions,
@@ -33,8 +32,16 @@ def save(path, voxels, affine=None):
     return path
 
 
-def whole_slice(stack, index):
-    return stack.read(index, Window(0, 0, stack.shape[1], stack.shape[2]))
+def whole(stack):
+    return Window(0, 0, stack.shape[1], stack.shape[2])
+
+
+def intensities_of(stack):
+    return np.stack([stack.read_intensities(index, whole(stack)) for index in range(stack.shape[0])])
+
+
+def axial(voxels):
+    return voxels.transpose(2, 1, 0)[:, ::-1, ::-1]
 
 
 @pytest.mark.parametrize("stored", ["<i2", ">i2", "u1", "<u2", "<i4", "<f4", ">f4", "<f8"])
@@ -49,8 +56,7 @@ def test_a_volume_is_prepared_alike_from_any_type(tmp_path, stored):
     stack = prepare_intensities(path, tmp_path / "cache")
     brain = voxels[voxels != 0].astype(np.float64)
     expected = np.clip(voxels / (2 * np.percentile(brain, 75)), 0, 1)
-    found = np.stack([decode_intensities(whole_slice(stack, index)) for index in range(18)])
-    np.testing.assert_allclose(found, expected.transpose(2, 1, 0)[:, ::-1, ::-1], atol=2 * _STEP)
+    np.testing.assert_allclose(intensities_of(stack), axial(expected), atol=2 * _STEP)
     assert stack.extent == (12, 16, 12)
     assert stack.counts == (0, 0, *[12 * 16] * 12, 0, 0, 0, 0)
 
@@ -76,12 +82,48 @@ def test_the_intensity_range_is_stored(tmp_path):
     assert again.intensity_range == tissue_range(voxels[voxels != 0])
 
 
-def test_intensities_below_zero_do_not_become_background():
-    values = np.array([[[0, -400, -10, 500, 3000]]], dtype=np.int16)
-    codes = encode_intensities(values, IntensityRange(-100.0, 900.0))
-    assert codes[0, 0, 0] == 0
-    assert (codes[0, 0, 1:] > 0).all()
-    np.testing.assert_allclose(decode_intensities(codes)[0, 0, 1:], [0, 0.09, 0.6, 1], atol=2 * _STEP)
+@pytest.mark.parametrize("stored", [np.int16, np.float32])
+def test_intensities_below_zero_do_not_become_background(tmp_path, stored):
+    voxels = brain_volume(stored)
+    voxels[3:15, 4:20, 2] -= 1000
+    stack = prepare_intensities(save(tmp_path / "flair.nii", voxels), tmp_path / "cache")
+    assert stack.intensity_range.low < 0
+    low, high = stack.intensity_range.low, stack.intensity_range.high
+    expected = np.where(voxels == 0, 0, np.clip((voxels.astype(np.float64) - low) / (high - low), 0, 1))
+    np.testing.assert_allclose(intensities_of(stack), axial(expected), atol=2 * _STEP)
+    for index in range(18):
+        np.testing.assert_array_equal(stack.read(index, whole(stack)) != 0, axial(voxels)[index] != 0)
+
+
+def test_a_declared_range_scales_and_tells_background(tmp_path):
+    voxels = np.random.default_rng(0).integers(-1024, 1500, (20, 24, 18)).astype(np.int16)
+    voxels[:3] = -1000
+    stack = prepare_intensities(save(tmp_path / "ct.nii.gz", voxels), tmp_path / "cache", IntensityRange(-160, 240))
+    np.testing.assert_allclose(intensities_of(stack), axial(np.clip((voxels + 160.0) / 400, 0, 1)), atol=2 * _STEP)
+    assert stack.counts == tuple((axial(voxels) > -160).sum(axis=(1, 2)))
+    assert stack.intensity_range == IntensityRange(-160, 240)
+
+
+def test_a_declared_range_below_which_all_lies_is_refused(tmp_path):
+    path = save(tmp_path / "air.nii.gz", np.full((5, 6, 7), -1000, dtype=np.int16))
+    with pytest.raises(InputError, match=r"air\.nii\.gz: found a volume that is empty"):
+        prepare_intensities(path, tmp_path / "cache", IntensityRange(-160, 240))
+
+
+def test_volumes_of_one_thread_do_not_overwrite_each_other(tmp_path):
+    paths = [save(tmp_path / f"{seed}.nii.gz", brain_volume(seed=seed)) for seed in range(3)]
+    together = [prepare_intensities(path, tmp_path / "cache") for path in paths]
+    alone = [read_volume(path).data for path in paths]
+    for stack, voxels in zip(together, alone, strict=True):
+        for index in range(18):
+            np.testing.assert_array_equal(stack.read(index, whole(stack)), voxels[index])
+
+
+def test_a_mask_has_no_intensities(tmp_path):
+    path = save(tmp_path / "seg.nii.gz", np.ones((5, 6, 7), dtype=np.int16))
+    stack = prepare_lesions(path, tmp_path / "cache", LESION_LABELS)
+    with pytest.raises(TypeError, match="a mask has no intensities"):
+        stack.read_intensities(0, whole(stack))
 
 
 def test_the_faintest_intensity_is_not_background():
@@ -94,7 +136,7 @@ def test_a_mask_without_lesion_is_prepared(tmp_path):
     path = save(tmp_path / "seg.nii.gz", np.zeros((5, 6, 7), dtype=np.int16))
     stack = prepare_lesions(path, tmp_path / "cache", LESION_LABELS)
     assert stack.counts == (0,) * 7
-    assert not whole_slice(stack, 3).any()
+    assert not stack.read(3, whole(stack)).any()
 
 
 @pytest.mark.parametrize("value", [0, 7])

@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.models.patchgan.components.corruption import CORRUPTIONS, blobs, corrupt
+from anomalib_patchgan.models.patchgan.components.corruption import CORRUPTIONS, corrupt, draw_regions
 from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution, covariance, whitening
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
+from anomalib_patchgan.models.patchgan.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.loss import discriminator_loss, pairwise_ranking_loss
 from anomalib_patchgan.models.patchgan.torch_model import PatchGanModel
 
@@ -29,7 +30,11 @@ def small_model(size: int = 32, **changes: object) -> PatchGanModel:
         "patch_size": 8,
         "mask_count": 2,
         "width": 8,
+        "ranker_width": 8,
         "discriminator_width": 16,
+        "judgement": "patch",
+        "novelty": True,
+        "context": True,
         "ranking": "learned",
     }
     return PatchGanModel(**(arguments | changes)).eval()
@@ -56,7 +61,7 @@ def test_reconstruction_of_a_hidden_cell_does_not_depend_on_its_content() -> Non
 
 def test_every_pixel_is_reconstructed_while_hidden() -> None:
     model = small_model()
-    torch.nn.init.normal_(model.reconstructor.leave.weight)
+    torch.nn.init.normal_(model.reconstructor.network.leave.weight)
     image = torch.rand(1, 1, 32, 32, requires_grad=True)
     # The pixel's own input must not reach its reconstruction.
     model.reconstruct(image)[0, 0, 13, 21].backward()
@@ -104,20 +109,86 @@ def test_moving_averages_come_to_whiten_what_they_follow() -> None:
 @pytest.mark.parametrize("name", sorted(CORRUPTIONS))
 def test_corruption_changes_the_image_only_within_reach_and_stays_finite(name: str) -> None:
     image = torch.rand(8, 3, 32, 32)
-    opacity, centre, radius = blobs(image)
-    result = CORRUPTIONS[name](image, opacity, centre, radius)
+    regions = draw_regions(image, whole_share=0.0)
+    result = CORRUPTIONS[name](image, regions)
     assert torch.isfinite(result).all()
     assert (result - image).abs().sum() > 0
+    if name != "deformation":  # it pushes what lies beyond its region aside
+        untouched = (regions.opacity == 0).expand_as(image)
+        assert torch.equal(result[untouched], image[untouched])
+
+
+def test_a_second_region_is_centred_within_the_first() -> None:
+    image = torch.rand(64, 1, 64, 64)
+    first = draw_regions(image, whole_share=0.0)
+    second = draw_regions(image, whole_share=0.0, near=first)
+    row, column = second.centre.long().T
+    assert (first.opacity[torch.arange(64), 0, row, column] > 0).all()
 
 
 def test_corruption_leaves_the_background_alone_and_grey_images_grey() -> None:
     image = torch.zeros(64, 1, 32, 32)
     image[:, :, 8:24, 8:24] = 0.3 + 0.4 * torch.rand(64, 1, 16, 16)
-    result, changed = corrupt(image.expand(-1, 3, -1, -1))
+    result, changed = corrupt(image.expand(-1, 3, -1, -1), whole_share=0.3)
     assert torch.equal(result[:, 0], result[:, 1])
     assert 0 < changed.mean() < 1
     assert result.min() >= 0
     assert result.max() <= 1
+
+
+def test_more_whole_images_are_corrupted_where_more_are_asked_for() -> None:
+    image = 0.2 + 0.6 * torch.rand(200, 3, 32, 32)
+    few, many = (draw_regions(image, share).opacity.flatten(1).amin(dim=1) > 0 for share in (0.0, 0.9))
+    assert few.float().mean() < 0.1
+    assert many.float().mean() > 0.8
+
+
+def test_variation_keeps_the_background_and_the_range_and_stops_at_strength_zero() -> None:
+    image = torch.zeros(32, 1, 64, 64)
+    image[:, :, 16:48, 16:48] = torch.rand(32, 1, 32, 32)
+    for vary in (move, relight):
+        assert torch.equal(vary(image, 0.0), image)
+        varied = vary(image, 1.0)
+        assert not torch.equal(varied, image)
+        assert (varied[:, :, :2] == 0).all()
+        assert varied.min() >= 0
+        assert varied.max() <= 1
+    assert (relight(image, 1.0)[image == 0] == 0).all()
+
+
+@pytest.mark.parametrize("judgement", ["image", "both"])
+def test_an_image_level_logit_sees_the_whole_image(judgement: str) -> None:
+    network = PatchDiscriminator(1, 16, 8, 8, judgement)
+    image = torch.rand(1, 1, 32, 32, requires_grad=True)
+    network(image)[0][0, 0, 1, 0].backward()
+    assert image.grad is not None
+    assert (image.grad.abs().sum(dim=(0, 1)) > 0).all()
+
+
+def test_without_masks_nothing_is_hidden_and_all_is_asked_for() -> None:
+    model = small_model(mask_count=0)
+    hidden, asked = model.draw_hidden(torch.rand(2, 1, 32, 32))
+    assert hidden.sum() == 0
+    assert asked.mean() == 1
+    assert model.reconstruct(torch.rand(3, 1, 32, 32)).shape == (3, 1, 32, 32)
+
+
+def test_without_context_a_patch_is_ranked_by_its_own_evidence_alone() -> None:
+    ranker = small_model(context=False).ranker
+    evidence = torch.rand(2, 37, 4, 4)
+    evidence[1, :, 0, 0] = evidence[0, :, 0, 0]
+    patches, pixels = ranker(evidence, torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32))
+    assert torch.equal(patches[0, 0, 0, 0], patches[1, 0, 0, 0])
+    assert pixels.shape == (2, 1, 32, 32)
+
+
+def test_without_novelty_evidence_is_only_brought_to_scale() -> None:
+    evidence = torch.rand(2, 6, 4, 4)
+    plain, fitted = small_model(novelty=False), small_model()
+    for model in (plain, fitted):
+        model.evidence_novelty.fit(3 * torch.rand(50, 6, 4, 4))
+    assert torch.equal(plain.whiten(evidence), plain.evidence_novelty.standardise(evidence))
+    assert not torch.allclose(fitted.whiten(evidence), plain.whiten(evidence))
 
 
 def test_discriminator_loss_is_zero_beyond_the_margins_and_positive_within() -> None:
@@ -138,15 +209,17 @@ def test_fixed_rankings_weigh_patches_as_their_rule_says() -> None:
     sums = {name: float((rule(scores, importance) * scores).sum()) for name, rule in RANKINGS.items()}
     assert sums["mean"] == pytest.approx(2.5)
     assert sums["max"] == pytest.approx(4.0)
+    assert sums["top"] == pytest.approx(4.0)
     assert sums["author2020"] == pytest.approx(1.1 * 4.0 + 3.0)
 
 
 def test_the_same_patch_ranks_differently_in_other_surroundings() -> None:
     ranker = small_model(size=64).ranker
-    torch.nn.init.normal_(ranker.far.second.weight)
-    evidence, image = torch.zeros(2, 38, 8, 8), torch.rand(1, 1, 64, 64).repeat(2, 1, 1, 1)
+    torch.nn.init.normal_(ranker.network.encode.second.weight)
+    torch.nn.init.normal_(ranker.network.middle[2].second.weight)
+    evidence, image = torch.zeros(2, 37, 8, 8), torch.rand(1, 1, 64, 64).repeat(2, 1, 1, 1)
     image[1, :, :, 48:] = 0.0
-    importance = ranker(evidence, image, image.clone())
+    importance, _ = ranker(evidence, image, torch.zeros_like(image))
     assert not torch.allclose(importance[0, 0, 3, 0], importance[1, 0, 3, 0])
 
 
@@ -159,6 +232,7 @@ def test_the_same_patch_ranks_differently_in_other_surroundings() -> None:
         ({"channels": 2}, "channels"),
         ({"mask_count": 1}, "mask_count"),
         ({"ranking": "best"}, "ranking"),
+        ({"judgement": "voxel"}, "judgement"),
     ],
 )
 def test_an_argument_out_of_range_is_named_in_one_sentence(change: dict[str, object], word: str) -> None:

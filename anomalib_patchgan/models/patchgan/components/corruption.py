@@ -10,15 +10,18 @@ keeps it so.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+# Radius of a region as a share of the image's shorter side, log-uniform.
+SMALLEST_RADIUS, LARGEST_RADIUS = 0.02, 0.35
 # A pixel counts as corrupted where it moved by at least this much (images are in [0, 1]).
 VISIBLE_CHANGE = 0.02
-# Share of corruptions that cover the whole image: a lesion can be larger than the field of view.
-WHOLE_IMAGE_SHARE = 0.35
+# Share of corrupted images that are corrupted a second time, near the first place: lesions have cores and rims.
+SECOND_SHARE = 0.4
 
 
 def smooth_noise(images: int, channels: int, height: int, width: int, cells: int, device: torch.device) -> Tensor:
@@ -28,23 +31,43 @@ def smooth_noise(images: int, channels: int, height: int, width: int, cells: int
     return field / field.flatten(1).std(dim=1).clamp_min(1e-6).view(-1, 1, 1, 1)
 
 
-def blobs(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+class Regions(NamedTuple):
+    """One region per image.
+
+    Attributes:
+        opacity: [N, 1, H, W] in [0, 1].
+        centre: [N, 2] as (row, column) in pixels.
+        radius: [N] in pixels.
+    """
+
+    opacity: Tensor
+    centre: Tensor
+    radius: Tensor
+
+    def of(self, chosen: Tensor) -> "Regions":
+        """The regions of some of the images."""
+        return Regions(self.opacity[chosen], self.centre[chosen], self.radius[chosen])
+
+
+def draw_regions(image: Tensor, whole_share: float, near: Regions | None = None) -> Regions:
     """Draw one soft-edged, irregular region per image, centred on its foreground.
 
     Args:
         image: [N, C, H, W] in [0, 1]. Pixels that are 0 in all channels are background (outside a skull-stripped
             brain) and are never covered.
+        whole_share: Share in [0, 1] of regions that cover all of the image's foreground.
+        near: Regions in which the new ones are centred, or None for anywhere.
 
     Returns:
-        Opacity [N, 1, H, W] in [0, 1], centres [N, 2] as (row, column) in pixels, and radii [N] in pixels.
+        The regions.
     """
     count, _, height, width = image.shape
     device = image.device
     foreground = (image.amax(dim=1, keepdim=True) > 0).float()
-    chance = foreground.flatten(1) + 1e-6
-    index = torch.multinomial(chance, 1).squeeze(1)
+    places = foreground if near is None else foreground * near.opacity
+    index = torch.multinomial(places.flatten(1) + 1e-6, 1).squeeze(1)
     centre = torch.stack([index // width, index % width], dim=1).float()
-    smallest, largest = 0.02 * min(height, width), 0.35 * min(height, width)
+    smallest, largest = SMALLEST_RADIUS * min(height, width), LARGEST_RADIUS * min(height, width)
     radius = smallest * (largest / smallest) ** torch.rand(count, device=device)
     row = torch.arange(height, device=device).view(1, -1, 1) - centre[:, 0].view(-1, 1, 1)
     column = torch.arange(width, device=device).view(1, 1, -1) - centre[:, 1].view(-1, 1, 1)
@@ -56,19 +79,34 @@ def blobs(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     wobble = 0.25 * smooth_noise(count, 1, height, width, max(4, min(height, width) // 8), device).squeeze(1)
     softness = torch.empty(count, 1, 1, device=device).uniform_(0.05, 0.4)
     opacity = torch.sigmoid((1 - distance - wobble) / softness * 3).unsqueeze(1)
-    whole = (torch.rand(count, 1, 1, 1, device=device) < WHOLE_IMAGE_SHARE).float()
     opacity = torch.where(opacity > 0.05, opacity, torch.zeros_like(opacity))
-    return torch.maximum(opacity, whole) * foreground, centre, radius
+    whole = (torch.rand(count, 1, 1, 1, device=device) < whole_share).float()
+    return Regions(torch.maximum(opacity, whole) * foreground, centre, radius)
 
 
-def shift_intensity(image: Tensor, opacity: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
-    """Brighten or darken, the channels together for the greater part and apart for the rest."""
-    del centre, radius
-    count, channels = image.shape[:2]
+def log_uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:
+    """Draw [count, 1, 1, 1] log-uniform between two positive numbers."""
+    return low * (high / low) ** torch.rand(count, 1, 1, 1, device=device)
+
+
+def shift_intensity(image: Tensor, regions: Regions) -> Tensor:
+    """Brighten or darken, unevenly; the channels together for the greater part and apart for the rest."""
+    count, channels, height, width = image.shape
     sign = torch.where(torch.rand(count, 1, 1, 1, device=image.device) < 0.5, -1.0, 1.0)
-    amount = sign * torch.empty(count, 1, 1, 1, device=image.device).uniform_(0.06, 0.45)
+    amount = sign * log_uniform(count, 0.04, 0.5, image.device)
     spread = 0.6 * torch.rand(count, 1, 1, 1, device=image.device) * grey_safe_noise(image, channels)
-    return image + opacity * amount * (1 + spread)
+    cloud = 0.3 * smooth_noise(count, 1, height, width, max(4, height // 8), image.device)
+    return image + regions.opacity * amount * (1 + spread) * (1 + cloud)
+
+
+def fill(image: Tensor, regions: Regions) -> Tensor:
+    """Replace what is there by one tone of the image's own and a texture: structure is lost, the brightness stays."""
+    count, channels, height, width = image.shape
+    foreground = (image.amax(dim=1, keepdim=True) > 0).float()
+    index = torch.multinomial(foreground.flatten(1) + 1e-6, 1).view(count, 1, 1).expand(-1, channels, -1)
+    tone = image.flatten(2).gather(2, index).unsqueeze(3)
+    texture = smooth_noise(count, 1, height, width, max(4, height // 3), image.device)
+    return image + regions.opacity * (tone + log_uniform(count, 0.005, 0.15, image.device) * texture - image)
 
 
 def grey_safe_noise(image: Tensor, channels: int) -> Tensor:
@@ -78,38 +116,35 @@ def grey_safe_noise(image: Tensor, channels: int) -> Tensor:
     return torch.where(grey.view(-1, 1, 1, 1), torch.zeros_like(noise), noise)
 
 
-def add_texture(image: Tensor, opacity: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+def add_texture(image: Tensor, regions: Regions) -> Tensor:
     """Add a rougher or finer random texture without a shift of the mean."""
-    del centre, radius
     count, _, height, width = image.shape
     fine = smooth_noise(count, 1, height, width, max(4, height // 2), image.device)
     coarse = smooth_noise(count, 1, height, width, max(4, height // 5), image.device)
     pick = (torch.rand(count, 1, 1, 1, device=image.device) < 0.5).float()
-    amount = torch.empty(count, 1, 1, 1, device=image.device).uniform_(0.03, 0.15)
-    return image + opacity * amount * (pick * fine + (1 - pick) * coarse)
+    return image + regions.opacity * log_uniform(count, 0.03, 0.2, image.device) * (pick * fine + (1 - pick) * coarse)
 
 
-def paste(image: Tensor, opacity: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+def paste(image: Tensor, regions: Regions) -> Tensor:
     """Paste what stands elsewhere, in the same image or in another one of the batch."""
-    del centre, radius
     count, _, height, width = image.shape
     donor = image[torch.randperm(count, device=image.device)]
     other = torch.rand(count, 1, 1, 1, device=image.device) < 0.5
     donor = torch.where(other, donor, image)
     down, right = (int(torch.randint(size // 8, size - size // 8, (1,))) for size in (height, width))
-    return image + opacity * (torch.roll(donor, (down, right), dims=(2, 3)) - image)
+    return image + regions.opacity * (torch.roll(donor, (down, right), dims=(2, 3)) - image)
 
 
-def deform(image: Tensor, opacity: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+def deform(image: Tensor, regions: Regions) -> Tensor:
     """Push tissue away from a centre or pull it in (mass effect), without a change of intensities."""
-    del opacity
+    centre = regions.centre
     count, _, height, width = image.shape
     device = image.device
     row = torch.linspace(-1, 1, height, device=device).view(1, -1, 1).expand(count, height, width)
     column = torch.linspace(-1, 1, width, device=device).view(1, 1, -1).expand(count, height, width)
     middle_row = (2 * centre[:, 0] / max(1, height - 1) - 1).view(-1, 1, 1)
     middle_column = (2 * centre[:, 1] / max(1, width - 1) - 1).view(-1, 1, 1)
-    reach = (2 * radius.clamp_min(4) / min(height, width)).view(-1, 1, 1) * 1.5
+    reach = (2 * regions.radius.clamp_min(4) / min(height, width)).view(-1, 1, 1) * 1.5
     distance = ((row - middle_row) ** 2 + (column - middle_column) ** 2).sqrt()
     fall = (1 - distance / reach).clamp_min(0) ** 2
     sign = torch.where(torch.rand(count, 1, 1, device=device) < 0.5, -1.0, 1.0)
@@ -121,37 +156,48 @@ def deform(image: Tensor, opacity: Tensor, centre: Tensor, radius: Tensor) -> Te
     return functional.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def blur(image: Tensor, opacity: Tensor, centre: Tensor, radius: Tensor) -> Tensor:
+def blur(image: Tensor, regions: Regions) -> Tensor:
     """Smooth away detail."""
-    del centre, radius
     size = 2 * int(torch.randint(1, 4, (1,))) + 1
     smooth = functional.avg_pool2d(image, size, stride=1, padding=size // 2, count_include_pad=False)
-    return image + opacity * (smooth - image)
+    return image + regions.opacity * (smooth - image)
 
 
-Corruption = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Corruption = Callable[[Tensor, Regions], Tensor]
 CORRUPTIONS: dict[str, Corruption] = {
     "intensity": shift_intensity,
+    "fill": fill,
     "texture": add_texture,
     "paste": paste,
     "deformation": deform,
     "blur": blur,
 }
 # Intensity shifts are drawn more often: most lesions change the signal, and the others teach the remaining ways.
-CHANCES = {"intensity": 0.4, "texture": 0.15, "paste": 0.2, "deformation": 0.15, "blur": 0.1}
+CHANCES = {"intensity": 0.35, "fill": 0.15, "texture": 0.1, "paste": 0.15, "deformation": 0.15, "blur": 0.1}
 
 
 @torch.no_grad()
-def corrupt(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Corrupt one region of each image in one way.
+def corrupt(image: Tensor, whole_share: float) -> tuple[Tensor, Tensor]:
+    """Corrupt one region of each image, and some of them once more at the same place in another way.
 
     Args:
         image: Normal images [N, C, H, W] in [0, 1].
+        whole_share: Share in [0, 1] of regions that cover the whole image: a lesion can fill the field of view.
 
     Returns:
         Corrupted images [N, C, H, W] in [0, 1], and [N, 1, H, W] with 1 where a pixel changed visibly, else 0.
     """
-    opacity, centre, radius = blobs(image)
+    regions = draw_regions(image, whole_share)
+    result = apply_corruptions(image, regions)
+    again = torch.rand(len(image), device=image.device) < SECOND_SHARE
+    if again.any():
+        result[again] = apply_corruptions(result[again], draw_regions(image[again], 0.0, regions.of(again)))
+    changed = ((result - image).abs().amax(dim=1, keepdim=True) >= VISIBLE_CHANGE).to(image.dtype)
+    return result, changed
+
+
+def apply_corruptions(image: Tensor, regions: Regions) -> Tensor:
+    """Corrupt each image [N, C, H, W] in its region by one kind, drawn at random; the result is clamped to [0, 1]."""
     names = list(CORRUPTIONS)
     chances = torch.tensor([CHANCES[name] for name in names], device=image.device)
     kinds = torch.multinomial(chances, len(image), replacement=True)
@@ -159,7 +205,5 @@ def corrupt(image: Tensor) -> tuple[Tensor, Tensor]:
     for index, name in enumerate(names):
         chosen = (kinds == index).nonzero().squeeze(1)
         if len(chosen):
-            result[chosen] = CORRUPTIONS[name](image[chosen], opacity[chosen], centre[chosen], radius[chosen])
-    result = result.clamp(0, 1)
-    changed = ((result - image).abs().amax(dim=1, keepdim=True) >= VISIBLE_CHANGE).to(image.dtype)
-    return result, changed
+            result[chosen] = CORRUPTIONS[name](image[chosen], regions.of(chosen))
+    return result.clamp(0, 1)

@@ -3,9 +3,13 @@
 
 """The patch discriminator: one authenticity logit per patch, from nothing but that patch."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
+
+# What a logit may judge.
+JUDGEMENTS = ("patch", "image", "both")
 
 
 class PatchDiscriminator(nn.Module):
@@ -20,15 +24,18 @@ class PatchDiscriminator(nn.Module):
         width: Units of both hidden layers.
         features: Length F of the feature vector that each patch's logit is computed from.
         patch_size: Side p of a patch in pixels.
+        judgement: What a logit judges: ``patch``, ``image`` (the mean over all patches' features; the same logit for
+            every patch) or ``both`` (their sum).
     """
 
-    def __init__(self, channels: int, width: int, features: int, patch_size: int) -> None:
+    def __init__(self, channels: int, width: int, features: int, patch_size: int, judgement: str = "patch") -> None:
         super().__init__()
         self.patch_size = patch_size
         self.first = spectral_norm(nn.Linear(channels * patch_size**2, width))
         self.second = spectral_norm(nn.Linear(width, width))
         self.features = spectral_norm(nn.Linear(width, features))
-        self.logit = spectral_norm(nn.Linear(features, 1))
+        self.logit = None if judgement == "image" else spectral_norm(nn.Linear(features, 1))
+        self.image_logit = None if judgement == "patch" else spectral_norm(nn.Linear(features, 1))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Judge every patch.
@@ -37,11 +44,17 @@ class PatchDiscriminator(nn.Module):
             image: [N, C, H, W] in [0, 1], H and W multiples of the patch size.
 
         Returns:
-            Logits [N, 1, H/p, W/p], high where the patch looks real and intact, and features [N, F, H/p, W/p].
+            Logits [N, 1, H/p, W/p], high where the patch (or the image) looks real and intact, and features
+            [N, F, H/p, W/p].
         """
         # Centred and spread out, because spectral normalisation keeps every layer's gain at 1.
         patches = functional.pixel_unshuffle(4 * (image - 0.5), self.patch_size).permute(0, 2, 3, 1)
         hidden = functional.leaky_relu(self.first(patches), 0.2)
         features = self.features(functional.leaky_relu(self.second(hidden), 0.2))
-        logits = self.logit(functional.leaky_relu(features, 0.2))
+        seen = functional.leaky_relu(features, 0.2)
+        logits = torch.zeros_like(features[..., :1])
+        if self.logit is not None:
+            logits = logits + self.logit(seen)
+        if self.image_logit is not None:
+            logits = logits + self.image_logit(seen.mean(dim=(1, 2), keepdim=True))
         return logits.permute(0, 3, 1, 2), features.permute(0, 3, 1, 2)

@@ -17,11 +17,14 @@ def complementary_masks(rows: int, columns: int, count: int) -> Tensor:
     Args:
         rows: Cells down the image, at least 1.
         columns: Cells across the image, at least 1.
-        count: How many masks, at least 2; each hides about 1 / count of the image.
+        count: How many masks; each hides about 1 / count of the image. 0 for one mask that hides nothing.
 
     Returns:
-        Float tensor [count, 1, rows, columns] of 0 (visible) and 1 (hidden); it sums to 1 over the first axis.
+        Float tensor [count, 1, rows, columns] of 0 (visible) and 1 (hidden); it sums to 1 over the first axis, unless
+        nothing is hidden.
     """
+    if count == 0:
+        return torch.zeros(1, 1, rows, columns)
     row = torch.arange(rows).view(-1, 1)
     column = torch.arange(columns).view(1, -1)
     owner = (row + max(1, count // 2) * column) % count

@@ -6,6 +6,8 @@
 import torch
 from torch import Tensor, nn
 
+from anomalib_patchgan.models.patchgan.components.processes import mean_over_processes
+
 # How many normal images a grid position's own mean weighs against the mean over all positions.
 POSITION_PRIOR = 16.0
 # Added to the covariance's diagonal, relative to its mean, so that it can always be inverted.
@@ -85,8 +87,8 @@ class NoveltyDistribution(nn.Module):
         """
         samples = normal.float().permute(0, 2, 3, 1).flatten(end_dim=2)
         weight = (1 / (self.running_steps + 1)).clamp_min(MOMENTUM)
-        mean = samples.mean(dim=0)
-        self.running_covariance.lerp_(covariance(samples - mean), weight)
+        mean = mean_over_processes(samples.mean(dim=0))
+        self.running_covariance.lerp_(mean_over_processes(covariance(samples - mean)), weight)
         self.running_mean.lerp_(mean, weight)
         self.running_steps.add_(1)
 
@@ -94,6 +96,15 @@ class NoveltyDistribution(nn.Module):
         """Whiten [N, D, rows, columns] by the moving averages."""
         matrix = whitening(self.running_covariance)
         return torch.einsum("de,nehw->ndhw", matrix, vectors.float() - self.running_mean.view(1, -1, 1, 1))
+
+    def standardise(self, vectors: Tensor) -> Tensor:
+        """Bring each component of [N, D, rows, columns] to mean 0 and variance 1 by the moving averages.
+
+        Unlike the fitted distribution these are the same in training and after it, which a network that was trained on
+        what comes out needs.
+        """
+        scale = (self.running_covariance.diagonal() + 1e-6).sqrt()
+        return (vectors - self.running_mean.view(1, -1, 1, 1)) / scale.view(1, -1, 1, 1)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Whiten vectors [N, D, rows, columns]: over normal images each component has mean 0 and variance 1."""

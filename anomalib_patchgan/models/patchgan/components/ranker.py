@@ -3,57 +3,84 @@
 
 """Rankings: how much each patch counts for the image's score, learned or by a fixed rule."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomalib_patchgan.models.patchgan.components.reconstructor import FOLD, ResidualBlock
+from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE, FoldedUNet, repeat_cells
+
+# Importance logit of a pixel before training: few pixels are corrupted.
+RARE = -3.0
 
 
 class PatchRanker(nn.Module):
-    """Gives each patch an importance from its evidence and from the image around it.
+    """Gives each patch, and each pixel within it, an importance from the patch's evidence and from the image around it.
 
-    The context is read from the image and its reconstruction at a quarter of the resolution; dilated convolutions over
-    the grid of patches then let the same evidence rank differently in other surroundings.
+    The context is read from the image and its reconstruction; the patches' evidence joins at an eighth of the
+    resolution, where dilated convolutions and the mean over the whole image let the same evidence rank differently in
+    other surroundings.
 
     Args:
         evidence: Channels of evidence and features per patch.
         channels: Image channels C.
-        width: Hidden channels.
-        patch_size: Side of a patch in pixels, a multiple of 4.
+        width: Channels at a quarter of the resolution; twice as many at an eighth.
+        patch_size: Side of a patch in pixels, a multiple of 8.
     """
 
     def __init__(self, evidence: int, channels: int, width: int, patch_size: int) -> None:
         super().__init__()
-        self.pool = patch_size // FOLD
-        self.context = nn.Sequential(
-            nn.Conv2d(2 * channels * FOLD**2, width, 3, padding=1),
-            ResidualBlock(width, dilation=1),
-            ResidualBlock(width, dilation=2),
-        )
-        self.enter = nn.Conv2d(evidence + 2 * width, width, 1)
-        self.near = ResidualBlock(width, dilation=1)
-        self.image = nn.Linear(width, width)
-        self.far = ResidualBlock(width, dilation=2)
-        self.leave = nn.Conv2d(width, 1, 1)
+        self.cells = patch_size // STRIDE
+        self.network = FoldedUNet(2 * channels, 1, width, joined=evidence)
+        self.leave = nn.Conv2d(2 * width, 1, 1)
+        nn.init.constant_(cast("Tensor", self.network.leave.bias), RARE)
 
-    def forward(self, evidence: Tensor, image: Tensor, reconstruction: Tensor) -> Tensor:
+    def forward(self, evidence: Tensor, image: Tensor, discrepancy: Tensor) -> tuple[Tensor, Tensor]:
         """Rank patches.
 
         Args:
             evidence: [N, evidence, rows, columns].
             image: [N, C, H, W] in [0, 1].
-            reconstruction: [N, C, H, W].
+            discrepancy: Image minus reconstruction [N, C, H, W].
 
         Returns:
-            Importance logits [N, 1, rows, columns]; the higher, the sooner a patch is looked at.
+            Importance logits of the patches [N, 1, rows, columns] and of the pixels [N, 1, H, W]; the higher, the
+            sooner one is looked at.
         """
-        pair = torch.cat([image - 0.5, 4 * (image - reconstruction)], dim=1)
-        context = functional.leaky_relu(self.context(functional.pixel_unshuffle(pair, FOLD)), 0.2)
-        pooled = [functional.avg_pool2d(context, self.pool), functional.max_pool2d(context, self.pool)]
-        hidden = self.near(self.enter(torch.cat([evidence, *pooled], dim=1)))
-        whole = self.image(functional.leaky_relu(hidden, 0.2).mean(dim=(2, 3)))[:, :, None, None]
-        return self.leave(functional.leaky_relu(self.far(hidden + whole), 0.2))
+        pair = torch.cat([image - 0.5, 4 * discrepancy], dim=1)
+        pixels, inner = self.network(pair, repeat_cells(evidence, self.cells))
+        patches = functional.avg_pool2d(self.leave(functional.leaky_relu(inner, 0.2)), self.cells)
+        return patches + functional.avg_pool2d(pixels, STRIDE * self.cells), pixels
+
+
+class PatchwiseRanker(nn.Module):
+    """Ranks a patch by its own evidence alone: what is left of the ranker without context.
+
+    Args:
+        evidence: Channels of evidence and features per patch.
+        channels: Unused.
+        width: Half of the hidden units.
+        patch_size: Side of a patch in pixels.
+    """
+
+    def __init__(self, evidence: int, channels: int, width: int, patch_size: int) -> None:
+        super().__init__()
+        del channels
+        self.patch_size = patch_size
+        self.layers = nn.Sequential(
+            nn.Conv2d(evidence, 2 * width, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 2 * width, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 1, 1),
+        )
+
+    def forward(self, evidence: Tensor, image: Tensor, discrepancy: Tensor) -> tuple[Tensor, Tensor]:
+        """Rank patches; see :meth:`PatchRanker.forward`. All pixels of a patch are as important as the patch."""
+        del image, discrepancy
+        patches = self.layers(evidence)
+        return patches, repeat_cells(patches, self.patch_size)
 
 
 def learned(scores: Tensor, importance: Tensor) -> Tensor:
@@ -77,12 +104,20 @@ def maximum(scores: Tensor, importance: Tensor) -> Tensor:
     return (scores >= scores.amax(dim=1, keepdim=True)).to(scores.dtype)
 
 
+def top(scores: Tensor, importance: Tensor) -> Tensor:
+    """The highest tenth of the patches, at least one, counts alike."""
+    del importance
+    count = max(1, scores.shape[1] // 10)
+    kept = scores >= scores.topk(count, dim=1).values[:, -1:]
+    return kept.to(scores.dtype) / count
+
+
 def author2020(scores: Tensor, importance: Tensor) -> Tensor:
     """The fixed rule of the first author's public 2019-2020 code: 1.1 x the highest + 1 x the second highest."""
     del importance
-    top = scores.topk(min(2, scores.shape[1]), dim=1).values
-    return (scores >= top[:, -1:]).to(scores.dtype) + 0.1 * (scores >= top[:, :1]).to(scores.dtype)
+    highest = scores.topk(min(2, scores.shape[1]), dim=1).values
+    return (scores >= highest[:, -1:]).to(scores.dtype) + 0.1 * (scores >= highest[:, :1]).to(scores.dtype)
 
 
 # Each rule maps patch scores [N, P] and importance logits [N, P] to weights [N, P].
-RANKINGS = {"learned": learned, "mean": mean, "max": maximum, "author2020": author2020}
+RANKINGS = {"learned": learned, "mean": mean, "max": maximum, "top": top, "author2020": author2020}

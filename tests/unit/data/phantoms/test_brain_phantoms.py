@@ -264,6 +264,18 @@ def test_shifted_lesions_are_stretched_multifocal_and_ringed(template):
     assert max(lesion.necrotic_share for lesion in lesions["shifted"]) >= 0.78
 
 
+def test_a_small_cohort_has_every_kind_in_its_share_and_radii_and_contrasts_from_end_to_end(template):
+    phantoms = BrainPhantoms(20, 3, SPACING)
+    lesions = [render_subject(phantoms, template, index).lesion for index in range(20)]
+    ranges = RANGES["medium"]
+    for kind, share in ranges.kinds.items():
+        assert abs(sum(lesion.kind == kind for lesion in lesions) - 20 * share) <= 1.5
+    for drawn, limits in (("radius_mm", ranges.radius_mm), ("contrast", ranges.contrast)):
+        low, high = np.log(limits)
+        places = np.sort([(np.log(getattr(lesion, drawn)) - low) / (high - low) for lesion in lesions])
+        np.testing.assert_allclose(places, (np.arange(20) + 0.5) / 20, atol=0.1)
+
+
 def test_brains_are_not_cut_off_at_the_sides(template):
     faces = []
     for index in range(30):

@@ -1,0 +1,130 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Training Patch-GAN in anomalib's engine: stable, resumable, in 32 bits and in bfloat16."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from anomalib.data import ImageBatch
+from anomalib.engine import Engine
+from lightning import seed_everything
+from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
+from squares import QUIET, datamodule, folder, raw_scores  # noqa: F401 - a fixture
+
+from anomalib_patchgan.models import PatchGan
+
+SMALL = {"image_size": 32, "width": 8, "ranker_width": 8, "discriminator_width": 16}
+PLAIN = {"evaluator": False, "visualizer": False}
+
+
+def train(tmp_path: Path, squares: Path, epochs: int, **changes: object) -> PatchGan:
+    trainer = {key: changes.pop(key) for key in ("precision", "callbacks") if key in changes}
+    model = PatchGan(**(SMALL | PLAIN | changes))
+    engine = Engine(default_root_dir=tmp_path, max_epochs=epochs, **(QUIET | trainer))
+    engine.fit(model, datamodule=datamodule(squares))
+    return model
+
+
+class KeepMetrics(Callback):
+    """Keeps what the model logs."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, float]] = []
+
+    def parts(self) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+        """The first and the last third of the epochs."""
+        return self.epochs[: len(self.epochs) // 3], self.epochs[-(len(self.epochs) // 3) :]
+
+    def on_train_epoch_end(self, trainer: object, pl_module: object) -> None:
+        self.epochs.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pixel_weight": 0.0},
+        {"precision": "bf16-mixed"},
+        {"mask_count": 0},
+        {"judgement": "both", "corrupted_fakes": False, "novelty": False, "context": False, "ranking": "top"},
+        {"adversarial_weight": 0.0, "feature_weight": 0.0, "movement": 0.0, "lighting": 0.0},
+    ],
+    ids=["no pixel term", "bfloat16", "no masks", "other parts", "pixel term alone"],
+)
+def test_every_part_can_be_switched_and_scores_stay_finite(
+    changes: dict[str, object],
+    folder: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    model = train(tmp_path, folder, epochs=2, **changes)
+    scores = raw_scores(model, folder, "abnormal")
+    assert torch.isfinite(scores).all()
+    assert scores.std() > 0
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+
+
+def test_five_seeds_neither_diverge_nor_collapse(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    for seed in range(5):
+        seed_everything(seed, verbose=False)
+        metrics = KeepMetrics()
+        model = train(tmp_path, folder, epochs=25, callbacks=[metrics])
+        normal, abnormal = raw_scores(model, folder, "test"), raw_scores(model, folder, "abnormal")
+        assert abnormal.median() > normal.median()
+        assert abnormal.std() > 0
+        assert all(np.isfinite(value) for epoch in metrics.epochs for value in epoch.values())
+        # The steps are few and small, so single epochs differ by chance.
+        first, last = ({name: np.mean([epoch[name] for epoch in part]) for name in part[0]} for part in metrics.parts())
+        assert last["pixel_loss"] < first["pixel_loss"]
+        assert last["ranking_loss"] < first["ranking_loss"]
+        # Real and reconstructed patches are never told apart perfectly, or the reconstructor would learn nothing of it.
+        assert last["discriminator_accuracy"] < 1
+
+
+def test_a_training_resumed_at_an_epochs_end_comes_to_the_same_numbers(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    seed_everything(3, verbose=False)
+    keep = ModelCheckpoint(dirpath=tmp_path, filename="{epoch}", every_n_epochs=2, save_top_k=-1)
+    whole = train(tmp_path, folder, epochs=4, callbacks=[keep])
+    seed_everything(99, verbose=False)
+    resumed = PatchGan(**SMALL, **PLAIN)
+    engine = Engine(default_root_dir=tmp_path, max_epochs=4, **QUIET)
+    engine.fit(resumed, datamodule=datamodule(folder), ckpt_path=tmp_path / "epoch=1.ckpt")
+    for (name, first), second in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(first, second), name
+
+
+def test_three_modalities_are_three_channels_and_a_grey_image_is_computed_once() -> None:
+    grey, colour = (PatchGan(**SMALL, **PLAIN, channels=channels).model for channels in (1, 3))
+    image = torch.rand(2, 3, 32, 32)
+    assert grey.to_channels(image).shape == (2, 1, 32, 32)
+    assert colour.to_channels(image) is image
+    for model in (grey.eval(), colour.eval()):
+        model.fit_novelty([image])
+        output = model(image)
+        assert output.pred_score.shape == (2,)
+        assert output.anomaly_map.shape == (2, 1, 32, 32)
+
+
+def test_training_ends_by_itself_after_its_steps(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    model = PatchGan(**SMALL, **PLAIN, training_steps=4)
+    engine = Engine(default_root_dir=tmp_path, max_epochs=50, **QUIET)
+    engine.fit(model, datamodule=datamodule(folder))
+    assert engine.trainer.global_step == 4
+
+
+def test_a_loss_reaches_only_the_network_it_belongs_to() -> None:
+    model = PatchGan(**SMALL, **PLAIN)
+    image = ImageBatch(image=torch.rand(4, 3, 32, 32)).image
+    patches, pixels = torch.ones(4, 1, 4, 4), torch.ones(4, 1, 32, 32)
+    loss, _ = model._generator_loss(image, model.model.reconstructor(image, pixels), patches)
+    loss.backward()
+    assert all(parameter.grad is None for parameter in model.model.discriminator.parameters())
+    model.zero_grad()
+    share = torch.tensor([1.0, 0.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4)
+    model._ranking_loss(image[:2], image[2:], share, pixels[:2])[0].backward()
+    assert all(parameter.grad is None for parameter in model.model.reconstructor.parameters())
+    assert all(parameter.grad is None for parameter in model.model.discriminator.parameters())
+    assert any(parameter.grad is not None for parameter in model.model.ranker.parameters())
