@@ -25,7 +25,7 @@ METHOD = "#b3261e"
 CONTROL = "#7b8087"
 PAPER = "#fffffe"
 SERIES = ("#0b6aa2", "#1a7f5a", "#8a5a00", "#6a3fa0", "#00797f", "#a8327a", "#4a5d23", "#3f51b5")
-DASHES: dict[str, str] = {"control": ":", "trivial": "--"}
+_DASHES: dict[str, str] = {"control": ":", "trivial": "--"}
 _STYLE_SHEET = {INK: "ink", FAINT: "line", METHOD: "method", CONTROL: "control", PAPER: "paper"} | {
     colour: f"series-{index}" for index, colour in enumerate(SERIES)
 }
@@ -146,9 +146,21 @@ def legend_below(drawn: Sheet, axes: Axes, columns: int = 2) -> None:
     drawn.figure.legend(*handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
 
 
+def dashes(data: DataResult, model: str) -> str:
+    """The line of a model: dashed for trivial baselines, dotted for controls, dash-dotted where colours come again."""
+    row = next(row for row in data.results if row.model == model)
+    names = _coloured_names(data)
+    again = model in names and names.index(model) >= len(SERIES)
+    return _DASHES.get(row.role, "-." if again else "-")
+
+
+def _coloured_names(data: DataResult) -> list[str]:
+    return sorted(row.model for row in data.results if row.role not in {"method", "control"})
+
+
 def colours(data: DataResult, results: Sequence[ModelResult]) -> list[str]:
     """A colour for each model, by its name among all models planned, so that a failed job changes no colour."""
-    names = sorted(row.model for row in data.results if row.role not in {"method", "control"})
+    names = _coloured_names(data)
     fixed = {"method": METHOD, "control": CONTROL}
     return [fixed[row.role] if row.role in fixed else SERIES[names.index(row.model) % len(SERIES)] for row in results]
 

@@ -14,13 +14,13 @@ from matplotlib.axes import Axes
 from anomalib_patchgan import evaluation
 from anomalib_patchgan.report.drawing import (
     CONTROL,
-    DASHES,
     FAINT,
     METHOD,
     PAPER,
     Drawing,
     Sheet,
     colours,
+    dashes,
     legend_below,
     sheet,
     shortened,
@@ -41,7 +41,7 @@ def roc_figure(data: DataResult) -> Drawing | None:
         axes = drawn.figure.subplots()
         axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0)
         for row, colour in zip(results, colours(data, results), strict=True):
-            _curve(drawn, axes, row, colour, ROC_GRID, row.roc)
+            _curve(drawn, axes, row, (colour, dashes(data, row.model)), ROC_GRID, row.roc)
         axes.set_xlabel("1 − specificity")
         axes.set_ylabel("Sensitivity")
         legend_below(drawn, axes)
@@ -58,7 +58,7 @@ def precision_figure(data: DataResult) -> Drawing | None:
         axes = drawn.figure.subplots()
         axes.axhline(data.prevalence, color=FAINT, linewidth=1.0)
         for row, colour in zip(results, colours(data, results), strict=True):
-            _curve(drawn, axes, row, colour, RECALL_GRID, mean_precision(row, labels))
+            _curve(drawn, axes, row, (colour, dashes(data, row.model)), RECALL_GRID, mean_precision(row, labels))
         axes.set_xlabel("Recall (gray line: prevalence)")
         axes.set_ylabel("Precision")
         legend_below(drawn, axes)
@@ -70,13 +70,19 @@ def _square(models: int) -> AbstractContextManager[Sheet]:
 
 
 def _curve(
-    drawn: Sheet, axes: Axes, row: ModelResult, colour: str, horizontal: np.ndarray, vertical: np.ndarray
+    drawn: Sheet,
+    axes: Axes,
+    row: ModelResult,
+    look: tuple[str, str],
+    horizontal: np.ndarray,
+    vertical: np.ndarray,
 ) -> None:
+    colour, style = look
     (line,) = axes.plot(
         horizontal,
         vertical,
         color=colour,
-        linestyle=DASHES.get(row.role, "-"),
+        linestyle=style,
         linewidth=2.4 if row.role == "method" else 1.3,
         zorder=3 if row.role == "method" else 2,
         label=shortened(row.model),
@@ -185,7 +191,7 @@ def robustness_figure(data: DataResult, curves: Sequence[Curve]) -> Drawing | No
     with sheet(2.9 * columns + 0.4, 2.3 * rows + 0.5) as drawn:
         panels = drawn.figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, artefact in zip(panels, artefacts, strict=False):
-            _draw_panel(drawn, axes, [curve for curve in curves if curve.artefact == artefact], colour_of)
+            _draw_panel(drawn, axes, data, [curve for curve in curves if curve.artefact == artefact], colour_of)
             axes.set_title(label(artefact))
         for axes in panels[len(artefacts) :]:
             axes.set_visible(False)
@@ -195,14 +201,14 @@ def robustness_figure(data: DataResult, curves: Sequence[Curve]) -> Drawing | No
         return drawn.finish()
 
 
-def _draw_panel(drawn: Sheet, axes: Axes, curves: Sequence[Curve], colour_of: dict[str, str]) -> None:
+def _draw_panel(drawn: Sheet, axes: Axes, data: DataResult, curves: Sequence[Curve], colour_of: dict[str, str]) -> None:
     axes.axhline(0.5, color=CONTROL, linewidth=0.8, linestyle=":")
     for curve in curves:
         (line,) = axes.plot(
             [0, *curve.severities],
             [curve.clean, *curve.auroc],
             color=colour_of[curve.model],
-            linestyle=DASHES.get(curve.role, "-"),
+            linestyle=dashes(data, curve.model),
             linewidth=2.4 if curve.role == "method" else 1.3,
             marker="o",
             markersize=3.5 if curve.role == "method" else 2.5,

@@ -12,7 +12,7 @@ from scipy import ndimage
 from sklearn import metrics
 
 from anomalib_patchgan import evaluation
-from anomalib_patchgan.report.drawing import DASHES, FAINT, Drawing, colours, legend_below, sheet, shortened
+from anomalib_patchgan.report.drawing import FAINT, Drawing, colours, dashes, legend_below, sheet, shortened
 from anomalib_patchgan.report.findings import DataResult, ModelResult
 from anomalib_patchgan.report.scores import SPECIFICITY
 from anomalib_patchgan.report.tables import ROLES, Cell, Row, Table
@@ -214,7 +214,7 @@ def lesion_figure(data: DataResult, study: Study) -> Drawing:
                 positions,
                 percent,
                 color=colour,
-                linestyle=DASHES.get(line.role, "-"),
+                linestyle=dashes(data, line.model),
                 linewidth=2.4 if method else 1.3,
                 marker="o",
                 markersize=5 if method else 3.5,
