@@ -17,7 +17,7 @@ from anomalib_patchgan.benchmark.recorder import RawScoreRecorder
 from anomalib_patchgan.benchmark.suite import ArtefactsEntry
 from anomalib_patchgan.data.artefacts import ARTEFACTS
 from anomalib_patchgan.data.artefacts.dataset import ArtefactDataset
-from anomalib_patchgan.store import at_map_size
+from anomalib_patchgan.store.maps import at_map_size
 
 
 def score_under_artefacts(

@@ -21,7 +21,7 @@ from anomalib.data import InferenceBatch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import SequentialSampler
 
-from anomalib_patchgan.store import stored_map_size
+from anomalib_patchgan.store.maps import stored_map_size
 
 TrackEpoch = Callable[[str, int, int], None]
 

@@ -25,7 +25,8 @@ from anomalib_patchgan.report.scores import (
     ThresholdScore,
     score_run,
 )
-from anomalib_patchgan.store import DataRecord, Run, Store, at_map_size
+from anomalib_patchgan.store import DataRecord, Run, Store
+from anomalib_patchgan.store.maps import at_map_size
 
 TRAINING_STAGE = "fit"
 """Name of the training among a run's timings."""

@@ -3,8 +3,7 @@
 
 """The result store: what a benchmark run leaves behind and everything a report needs."""
 
-from anomalib_patchgan.store.maps import at_map_size, stored_map_size
 from anomalib_patchgan.store.schema import SCHEMA_VERSION, DataRecord, Run
 from anomalib_patchgan.store.store import Store
 
-__all__ = ["SCHEMA_VERSION", "DataRecord", "Run", "Store", "at_map_size", "stored_map_size"]
+__all__ = ["SCHEMA_VERSION", "DataRecord", "Run", "Store"]

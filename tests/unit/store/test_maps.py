@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from anomalib_patchgan.store import at_map_size, stored_map_size
+from anomalib_patchgan.store.maps import at_map_size, stored_map_size
 
 
 @pytest.mark.parametrize(
