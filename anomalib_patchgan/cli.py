@@ -176,17 +176,32 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
 
 
 def _fill_report(parser: ArgumentParser) -> None:
-    parser.description = "Rebuild the report from the results in a store, without torch."
-    parser.add_argument("store", type=Path, help="folder of the results, as stores/quickstart")
-    parser.add_argument("--output", type=Path, help="folder of the report; reports/<name of the suite> when not given")
+    parser.usage = f"{PROGRAM} report STORE | --compare A B | --leaderboard DIR [--output FOLDER]"
+    parser.description = "Rebuild the report from the results in a store, without torch, or set several side by side."
+    parser.add_argument("store", type=Path, nargs="?", help="folder of the results, as stores/quickstart")
+    parser.add_argument("--compare", type=Path, nargs=2, help="two stores: what moved from the first to the second")
+    parser.add_argument("--leaderboard", type=Path, help="folder of many stores: one page for all of them")
+    parser.add_argument("--output", type=Path, help="folder of the report; one in reports/ when not given")
+    parser.add_argument("--pdf", action="store_true", help="write each figure of a report as PDF, too")
 
 
 def _report(options: Namespace, typed: list[str]) -> int:
-    from anomalib_patchgan.report import write_report
+    from anomalib_patchgan.report import write_comparison, write_leaderboard, write_report
     from anomalib_patchgan.store import Store
 
-    plan = Store(options.store).load_plan()
-    print(write_report(options.store, options.output or Path("reports") / plan["suite"], plan["command"]))
+    if sum(bool(given) for given in (options.store, options.compare, options.leaderboard)) != 1:
+        raise InputError("report takes one of STORE, --compare A B and --leaderboard DIR.")
+    reports = Path("reports")
+    if options.compare:
+        first, second = options.compare
+        output = options.output or reports / f"{first.name}-to-{second.name}"
+        print(write_comparison(first, second, output))
+    elif options.leaderboard:
+        print(write_leaderboard(options.leaderboard, options.output or reports / "leaderboard"))
+    else:
+        plan = Store(options.store).load_plan()
+        output = options.output or reports / plan["suite"]
+        print(write_report(options.store, output, plan["command"], options.pdf))
     return 0
 
 
@@ -321,7 +336,7 @@ COMMANDS = {
         prepare=_benchmark_arguments,
     ),
     "report": Command(
-        summary="rebuild the report of a suite that has run",
+        summary="rebuild the report of a suite that has run, compare two, or list many",
         fill_parser=_fill_report,
         run=_report,
     ),
