@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The console script: ``anomalib-patchgan benchmark | report | prepare | leak-meter | phantoms``.
+"""The console script: ``anomalib-patchgan benchmark | report | prepare | ...``.
 
 Only the parser of the command that was asked for is built, and heavy packages are imported inside the commands, so that
 ``--help`` answers at once.
@@ -24,6 +24,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan import __version__
+from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
 
 PROGRAM = "anomalib-patchgan"
@@ -354,6 +355,31 @@ COMMANDS = {
         summary="write synthetic data in the layout of a real collection",
         fill_parser=_fill_phantoms,
         run=_phantoms,
+    ),
+    "export": Command(
+        summary="export a trained model to OpenVINO",
+        fill_parser=deployment.fill_export,
+        run=deployment.export,
+    ),
+    "parity": Command(
+        summary="check that exported models decide as the trained one does",
+        fill_parser=deployment.fill_parity,
+        run=deployment.parity,
+    ),
+    "latency": Command(
+        summary="measure the speed of a trained model in every way to run it",
+        fill_parser=deployment.fill_latency,
+        run=deployment.latency,
+    ),
+    "serve": Command(
+        summary="write a repository for OpenVINO Model Server",
+        fill_parser=deployment.fill_serve,
+        run=deployment.serve,
+    ),
+    "predict": Command(
+        summary="score files with an exported model",
+        fill_parser=deployment.fill_predict,
+        run=deployment.predict,
     ),
 }
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import resize_image
@@ -70,6 +69,9 @@ def thumbnail(image: NDArray[Any]) -> NDArray[np.int8]:
     if image.ndim == 3:
         slices = [image[round(height * (len(image) - 1))] for height in _SLICE_HEIGHTS]
         return np.concatenate([thumbnail(part) for part in slices])
+    # Slow to import, and needed only where collections are prepared; the predictor reads volumes without.
+    from scipy import ndimage
+
     side = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
     intensities = np.ascontiguousarray(image, dtype=np.float32)
     small, shown = resize_image(intensities, side), resize_image((intensities != 0).astype(np.float32), side)
