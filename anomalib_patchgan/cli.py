@@ -10,6 +10,7 @@ Only the parser of the command that was asked for is built, and heavy packages a
 # ruff: noqa: ARG001 - every command is called alike
 # ruff: noqa: T201 - this is where printing is done
 
+import errno
 import os
 import shlex
 import sys
@@ -18,7 +19,7 @@ from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -29,6 +30,7 @@ from anomalib_patchgan.errors import InputError
 PROGRAM = "anomalib-patchgan"
 INPUT_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ArgumentError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return INPUT_ERROR_STATUS
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        print(f"error: {error.filename or 'a file'} cannot be written ({error.strerror})", file=sys.stderr)
+        return INPUT_ERROR_STATUS
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one ended", file=sys.stderr)
         return INTERRUPTED_STATUS
@@ -102,7 +109,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _fill_benchmark(parser: ArgumentParser) -> None:
-    from anomalib_patchgan.benchmark.suite import Settings
+    from anomalib_patchgan.benchmark.suite import Settings, describe_keys
 
     parser.usage = f"{PROGRAM} benchmark SUITE.yaml [options] [--data.NAME.KEY VALUE ...] [--models.NAME.KEY VALUE ...]"
     parser.description = (
@@ -113,7 +120,17 @@ def _fill_benchmark(parser: ArgumentParser) -> None:
     )
     for option, text in _BENCHMARK_SWITCHES.items():
         parser.add_argument(option, action="store_true", help=text)
+    parser.add_argument(
+        "--runner",
+        type=Literal["in_process", "processes", "ray"],
+        default="in_process",
+        help="where jobs run: here, in child processes, or on a Ray cluster; the scores are the same",
+    )
+    for option, (kind, text) in _RUNNER_OPTIONS.items():
+        parser.add_argument(option, type=kind, help=text)
     parser.add_class_arguments(Settings)
+    for option, keys in describe_keys().items():
+        parser.add_argument_group(f"{option} VALUE", keys)
 
 
 def _benchmark_arguments(typed: list[str]) -> list[str]:
@@ -143,29 +160,49 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
         print_plan(suite, retry_failed=options.retry_failed)
         return 0
     from anomalib_patchgan.benchmark.runner import run_suite
+    from anomalib_patchgan.benchmark.runners import make_runner
     from anomalib_patchgan.report import write_report
 
     command = shlex.join([PROGRAM, "benchmark", *typed])
-    failed = run_suite(suite, command, retry_failed=options.retry_failed)
-    page = write_report(suite.store_folder, suite.report_folder, command)
-    if failed:
-        print(f"{failed} jobs failed; the report has them, --retry-failed runs them again", file=sys.stderr)
+    runner = make_runner(options.runner, jobs=options.jobs, ray_address=options.ray_address)
+    outcome = run_suite(suite, command, runner, retry_failed=options.retry_failed, fail_fast=options.fail_fast)
+    with outcome.overhead.part("report"):
+        page = write_report(suite.store_folder, suite.report_folder, command)
+    if outcome.ran:
+        print(outcome.overhead, file=sys.stderr)
+    if outcome.failed:
+        print(f"{outcome.failed} jobs failed; the report has them, --retry-failed runs them again", file=sys.stderr)
     print(page)
-    return int(failed > 0)
+    return int(outcome.failed > 0)
 
 
 def _fill_report(parser: ArgumentParser) -> None:
-    parser.description = "Rebuild the report from the results in a store, without torch."
-    parser.add_argument("store", type=Path, help="folder of the results, as stores/quickstart")
-    parser.add_argument("--output", type=Path, help="folder of the report; reports/<name of the suite> when not given")
+    parser.usage = f"{PROGRAM} report STORE | --compare A B | --leaderboard DIR [--output FOLDER]"
+    parser.description = "Rebuild the report from the results in a store, without torch, or set several side by side."
+    parser.add_argument("store", type=Path, nargs="?", help="folder of the results, as stores/quickstart")
+    parser.add_argument("--compare", type=Path, nargs=2, help="two stores: what moved from the first to the second")
+    parser.add_argument("--leaderboard", type=Path, help="folder of many stores: one page for all of them")
+    parser.add_argument("--output", type=Path, help="folder of the report; one in reports/ when not given")
+    parser.add_argument("--pdf", action="store_true", help="write each figure of a report as PDF, too")
 
 
 def _report(options: Namespace, typed: list[str]) -> int:
-    from anomalib_patchgan.report import write_report
+    from anomalib_patchgan.report import write_comparison, write_leaderboard, write_report
     from anomalib_patchgan.store import Store
 
-    plan = Store(options.store).load_plan()
-    print(write_report(options.store, options.output or Path("reports") / plan["suite"], plan["command"]))
+    if sum(bool(given) for given in (options.store, options.compare, options.leaderboard)) != 1:
+        raise InputError("report takes one of STORE, --compare A B and --leaderboard DIR.")
+    reports = Path("reports")
+    if options.compare:
+        first, second = options.compare
+        output = options.output or reports / f"{first.name}-to-{second.name}"
+        print(write_comparison(first, second, output))
+    elif options.leaderboard:
+        print(write_leaderboard(options.leaderboard, options.output or reports / "leaderboard"))
+    else:
+        plan = Store(options.store).load_plan()
+        output = options.output or reports / plan["suite"]
+        print(write_report(options.store, output, plan["command"], options.pdf))
     return 0
 
 
@@ -217,7 +254,7 @@ def _leak_meter(options: Namespace, typed: list[str]) -> int:
 
     suite = read_suite(options.suite)
     with make_display() as display:
-        leak = measure_leak(suite, options.model, options.data, display.start, display.step)
+        leak = measure_leak(suite, options.model, options.data, display)
     text = describe_leak(leak)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
@@ -252,8 +289,8 @@ def _phantoms(options: Namespace, typed: list[str]) -> int:
     phantoms_class = _phantom_classes()[options.collection]
     phantoms = phantoms_class(**{field.name: values[field.name] for field in fields(phantoms_class)})
     with make_display() as display:
-        display.start(f"writing phantoms to {values.root}")
-        phantoms.write(values.root, lambda done, total: display.step("files", done, total))
+        track = display.start(f"writing phantoms to {values.root}")
+        phantoms.write(values.root, lambda done, total: track("files", done, total))
     print(values.root)
     return 0
 
@@ -264,11 +301,11 @@ def _frozen_phantoms(values: Namespace) -> int:
 
     frozen = load_frozen(values.name)
     with make_display() as display:
-        display.start(f"writing phantoms to {values.root}")
-        frozen.write(values.root, lambda done, total: display.step("files", done, total))
+        writing = display.start(f"writing phantoms to {values.root}")
+        frozen.write(values.root, lambda done, total: writing("files", done, total))
         if values.verify:
-            display.start(f"verifying {values.root}")
-            frozen.verify(values.root, lambda done, total: display.step("files", done, total))
+            verifying = display.start(f"verifying {values.root}")
+            frozen.verify(values.root, lambda done, total: verifying("files", done, total))
     print(values.root)
     return 0
 
@@ -285,6 +322,11 @@ _PRINT_CONFIG = "--print_config"
 _BENCHMARK_SWITCHES = {
     "--dry-run": "print the plan and write nothing",
     "--retry-failed": "run the jobs again that failed before",
+    "--fail-fast": "stop at the first job that fails",
+}
+_RUNNER_OPTIONS = {
+    "--jobs": (int, "jobs at a time, for --runner processes; as many as the cores carry when not given"),
+    "--ray-address": (str, "address of a Ray cluster, for --runner ray; one on this machine when not given"),
 }
 
 COMMANDS = {
@@ -295,7 +337,7 @@ COMMANDS = {
         prepare=_benchmark_arguments,
     ),
     "report": Command(
-        summary="rebuild the report of a suite that has run",
+        summary="rebuild the report of a suite that has run, compare two, or list many",
         fill_parser=_fill_report,
         run=_report,
     ),

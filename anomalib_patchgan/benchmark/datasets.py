@@ -90,6 +90,11 @@ def content_digest(entry: DataEntry) -> str | None:
     return content if content is None or not healthy else digest([content, folder_digest(Path(healthy))])
 
 
+def record_key(name: str, entry: DataEntry) -> str:
+    """Key of the record of a data set as it lies on this machine."""
+    return _record_key(name, entry, content_digest(entry))
+
+
 def _record_key(name: str, entry: DataEntry, content: str | None) -> str:
     versions = package_versions()
     return digest(

@@ -7,9 +7,11 @@ import contextlib
 import importlib
 import io
 import logging
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,12 +21,15 @@ import torch
 from anomalib.engine import Engine
 from anomalib.models import AnomalibModule
 from lightning import seed_everything
+from lightning.pytorch import Callback
+from threadpoolctl import threadpool_limits
 
 from anomalib_patchgan.benchmark.classes import Blueprint, import_class, takes
 from anomalib_patchgan.benchmark.environment import describe_environment
 from anomalib_patchgan.benchmark.labels import declare_thresholds, declared_thresholds
 from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.recorder import RawScoreRecorder, TrackEpoch
+from anomalib_patchgan.benchmark.suite import LoggerEntry
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.store import Run
 
@@ -44,30 +49,27 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
     Returns:
         The finished run.
     """
-    # Registers the timm name of the weights that come as a Python package.
-    importlib.import_module("anomalib_patchgan.models.backbones")
     started = perf_counter()
-    with _quiet(), tempfile.TemporaryDirectory(prefix="anomalib-patchgan-") as folder:
-        torch.set_num_threads(job.threads)
-        seed_everything(job.seed, workers=True, verbose=False)
-        model = model_blueprint(job.model, job.model_class, job.model_arguments).build()
-        datamodule = Blueprint(job.data_class, job.data_arguments, f"data.{job.data}").build()
+    with workplace(job) as place:
+        model, datamodule = place.model, place.datamodule
         if leak:
             datamodule.setup()
             datamodule.leak()
         declare_thresholds(model)
         recorder = RawScoreRecorder(_height_and_width(datamodule.image_size), track)
-        engine = Engine(callbacks=[recorder], default_root_dir=Path(folder), **_trainer_arguments(job.trainer))
+        engine = place.engine([recorder], job.trainer, _loggers(job))
         engine.fit(model, datamodule=datamodule)
+        timings = {}
         if not recorder.has_calibration:
-            # Training by steps may end between two validations.
+            calibrating = perf_counter()
             engine.validate(model, datamodule=datamodule, verbose=False)
+            timings["calibration"] = perf_counter() - calibrating
         budget = _budget(job, engine, datamodule)
         engine.test(model, datamodule=datamodule, verbose=False)
-        timings = dict(recorder.seconds)
+        timings |= recorder.seconds
         scores, maps = recorder.scores(datamodule.test_data.samples), recorder.maps()
         artefacts, artefact_pixels = _test_under_artefacts(job, model, engine, datamodule, recorder, timings)
-        deployment = _deploy(job, model, datamodule, Path(folder), timings, track) if job.backends else []
+        deployment = _deploy(job, model, datamodule, place.folder, timings, track) if job.backends else []
         timings["total"] = perf_counter() - started
         return Run(
             key=job.key,
@@ -97,6 +99,55 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
         )
 
 
+@dataclass(frozen=True)
+class Workplace:
+    """What a job works with.
+
+    Attributes:
+        model: The model, freshly built from the job's seed.
+        datamodule: The data.
+        folder: A temporary folder for what is not kept.
+    """
+
+    model: AnomalibModule
+    datamodule: Any
+    folder: Path
+
+    def engine(self, callbacks: list[Callback], trainer: dict[str, Any], loggers: list[Any]) -> Engine:
+        """An engine that trains silently and deterministically, and calibrates once at the end.
+
+        Args:
+            callbacks: Callbacks beside anomalib's own.
+            trainer: Arguments of Lightning's trainer, which go over the defaults.
+            loggers: Loggers of the training.
+        """
+        # No logger is False and not an empty list, of which Lightning thinks differently here and there.
+        arguments = _trainer_arguments(trainer) | {"logger": loggers or False}
+        return Engine(callbacks=callbacks, default_root_dir=self.folder, **arguments)
+
+
+@contextlib.contextmanager
+def workplace(job: Job) -> Iterator[Workplace]:
+    """Seed, build model and data, and keep a job to its threads and from the console for as long as it lasts.
+
+    Raises:
+        InputError: A class cannot be imported or does not take its arguments.
+    """
+    # Registers the timm name of the weights that come as a Python package.
+    importlib.import_module("anomalib_patchgan.models.backbones")
+    with (
+        _quiet(),
+        tempfile.TemporaryDirectory(prefix="anomalib-patchgan-") as folder,
+        # The linear algebra of numpy and scikit-learn has threads of its own.
+        threadpool_limits(limits=job.threads),
+    ):
+        torch.set_num_threads(job.threads)
+        seed_everything(job.seed, workers=True, verbose=False)
+        model = model_blueprint(job.model, job.model_class, job.model_arguments).build()
+        datamodule = Blueprint(job.data_class, job.data_arguments, f"data.{job.data}").build()
+        yield Workplace(model, datamodule, Path(folder))
+
+
 def model_blueprint(name: str, class_path: str, arguments: dict[str, Any]) -> Blueprint:
     """Check a model and its arguments without building it.
 
@@ -116,18 +167,39 @@ def model_blueprint(name: str, class_path: str, arguments: dict[str, Any]) -> Bl
     return Blueprint(class_path, switched_off | arguments, where)
 
 
+def logger_blueprint(name: str, entry: LoggerEntry, title: str) -> Blueprint:
+    """Check a logger and its arguments without building it.
+
+    Args:
+        name: Name of the entry.
+        entry: Its class and arguments.
+        title: The job in words; the logger's name of the run where none is given.
+
+    Raises:
+        InputError: The class cannot be imported or does not take the arguments.
+    """
+    built_class = import_class(entry.class_path, f"loggers.{name}")
+    # MLflow's name of a run is not that of its logger.
+    named = next((argument for argument in ("run_name", "name") if takes(built_class, argument)), None)
+    arguments = ({named: title} if named else {}) | entry.init_args
+    return Blueprint(entry.class_path, arguments, f"loggers.{name}")
+
+
+def _loggers(job: Job) -> list[Any]:
+    return [logger_blueprint(name, entry, job.title).build() for name, entry in job.loggers.items()]
+
+
 def _trainer_arguments(given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of Lightning's trainer: one calibration at the end, deterministic, silent."""
+    """Arguments of Lightning's trainer: at most one calibration and that at the end, deterministic, silent."""
     arguments: dict[str, Any] = {
         "accelerator": "cpu",
         "devices": 1,
-        "logger": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
     }
-    if "max_epochs" in given:
-        arguments["check_val_every_n_epoch"] = given["max_epochs"]
+    # A training by steps may end between two epochs, so it is calibrated afterwards and not before.
+    arguments["check_val_every_n_epoch"] = given.get("max_epochs", sys.maxsize)
     arguments |= given
     # Some operations have no deterministic form on an accelerator; there it can only be asked for.
     arguments.setdefault("deterministic", True if arguments["accelerator"] == "cpu" else "warn")

@@ -8,7 +8,6 @@ the test, or, for a share of them, the test subjects themselves, as happens when
 regard to whose they are. So the difference is a paired one, and nothing but the leak makes it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,12 +16,11 @@ from numpy.typing import NDArray
 from anomalib_patchgan import evaluation
 from anomalib_patchgan.benchmark.datasets import prepare_data, write_phantoms
 from anomalib_patchgan.benchmark.plan import Job, make_jobs
+from anomalib_patchgan.benchmark.progress import ProgressDisplay, Track
 from anomalib_patchgan.benchmark.suite import Suite
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation import Difference, Interval
 from anomalib_patchgan.store import Store
-
-Track = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,15 +63,14 @@ class Leak:
     inflation: Difference | None
 
 
-def measure_leak(suite: Suite, model: str, data: str, start: Callable[[str], None], track: Track) -> Leak:
+def measure_leak(suite: Suite, model: str, data: str, display: ProgressDisplay) -> Leak:
     """Train and test one model of a suite with and without a leak.
 
     Args:
         suite: The suite; its seeds and threads are used, and its store for the test data.
         model: Name of the model's row.
         data: Name of the data set.
-        start: Called with a title before each training.
-        track: Called with a stage, the steps of it that are done, and all of them.
+        display: Is told of each training.
 
     Raises:
         InputError: If a name is not in the suite, or the data cannot be used.
@@ -81,22 +78,33 @@ def measure_leak(suite: Suite, model: str, data: str, start: Callable[[str], Non
     for name, offered, what in ((model, suite.models, "--model"), (data, suite.data, "--data")):
         if name not in offered:
             raise InputError(f"{what}: found {name!r}, expected one of {', '.join(offered)}.")
+    if not suite.models[model].runs_on(data):
+        raise InputError(
+            f"--data: found {data!r}, expected one of those on which {model} runs: {suite.models[model].data}."
+        )
     one = replace(suite, data={data: suite.data[data]}, models={model: replace(suite.models[model], backends=[])})
-    start(f"preparing {data}")
-    write_phantoms(data, one.data[data], lambda done, total: track("writing phantoms", done, total))
     store = Store(one.store_folder)
-    summary = prepare_data(data, one.data[data], store, lambda done, total: track("reading the test set", done, total))
+    track = display.start(f"preparing {data}")
+    with store.locked():
+        write_phantoms(data, one.data[data], lambda done, total: track("writing phantoms", done, total))
+        summary = prepare_data(
+            data, one.data[data], store, lambda done, total: track("reading the test set", done, total)
+        )
+    display.end(f"preparing {data}")
     samples = store.load_data(summary.key, with_images=False).samples
     draws = evaluation.draw_subjects(samples["subject_id"].tolist())
     labels = samples["label"].to_numpy()
     jobs = make_jobs(one, {data: summary})
+    if not jobs:
+        raise InputError(f"--model: {model} has a budget in minutes; expected max_epochs or max_steps.")
     statistics = {}
     train_samples = 0
     for leak in (False, True):
         scores = []
         for job in jobs:
-            start(f"{job.title}, split by {'sample' if leak else 'subject'}")
-            raw_scores, train_samples = _train_and_test(job, track, leak)
+            title = f"{job.title}, split by {'sample' if leak else 'subject'}"
+            raw_scores, train_samples = _train_and_test(job, display.start(title), leak)
+            display.end(title)
             scores.append(raw_scores)
         statistics[leak] = (
             float(np.mean([evaluation.auroc(labels, seed) for seed in scores])),

@@ -3,12 +3,18 @@
 
 """The plan: a suite resolved to jobs, each with the key of everything that determines its outcome."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from anomalib_patchgan.benchmark.budget import Speed, in_steps, without_minutes
 from anomalib_patchgan.benchmark.fingerprint import digest, job_source_digest, package_versions
-from anomalib_patchgan.benchmark.suite import ArtefactsEntry, DataEntry, ModelEntry, Suite
+from anomalib_patchgan.benchmark.suite import ArtefactsEntry, LoggerEntry, ModelEntry, Suite
 from anomalib_patchgan.data.artefacts import describe
+
+NO_SPEEDS: Mapping[str, Speed] = MappingProxyType({})
+"""For a suite without budgets in minutes."""
 
 # They say where data lie, not what they are; the content has a fingerprint of its own.
 _LOCATIONS = ("root", "normal_root", "cache_dir", "split_file")
@@ -35,7 +41,10 @@ class DataSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One model on one data set with one seed."""
+    """One model on one data set with one seed.
+
+    One that has a ``skip`` is not run, for the reason that it says.
+    """
 
     key: str
     model: str
@@ -53,6 +62,8 @@ class Job:
     seed: int
     threads: int
     artefacts: ArtefactsEntry | None = None
+    loggers: dict[str, LoggerEntry] = field(default_factory=dict)
+    skip: str = ""
 
     @property
     def title(self) -> str:
@@ -65,25 +76,45 @@ def without_locations(arguments: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arguments.items() if key not in _LOCATIONS}
 
 
-def make_jobs(suite: Suite, prepared: dict[str, DataSummary]) -> list[Job]:
+def make_jobs(suite: Suite, prepared: dict[str, DataSummary], speeds: Mapping[str, Speed] = NO_SPEEDS) -> list[Job]:
     """Make the jobs of a suite, one data set after the other, every seed of a model in a row.
 
     Args:
         suite: The suite.
         prepared: By name, those data sets whose content is known; the others get no jobs.
+        speeds: By key, how fast the rows train that have a budget in minutes; those of which it is not known get no
+            jobs, unless they are skipped.
 
     Returns:
         The jobs in the order in which they run.
     """
-    return [
-        _make_job(suite, data, suite.data[data], summary, model, row, seed)
-        for data, summary in prepared.items()
-        for model, row in suite.models.items()
-        for seed in suite.seeds
-    ]
+    jobs = []
+    for data, summary, model, row in _rows(suite, prepared):
+        trainer = in_steps(row.trainer_for(data), speeds.get(_speed_key(suite, data, summary, model)))
+        if trainer is None and row.skip:
+            trainer = row.trainer_for(data)
+        if trainer is not None:
+            jobs += [_make_job(suite, data, summary, model, trainer, seed) for seed in suite.seeds]
+    return jobs
 
 
-def describe_plan(suite: Suite, jobs: list[Job], prepared: dict[str, DataSummary], command: str) -> dict[str, Any]:
+def unmeasured_jobs(suite: Suite, prepared: dict[str, DataSummary], speeds: Mapping[str, Speed]) -> dict[str, Job]:
+    """Say of which rows it has to be known how fast they train before their jobs can be made.
+
+    Returns:
+        By the key of the speed, a job of each with the first seed and without the budget in minutes.
+    """
+    missing = {}
+    for data, summary, model, row in _rows(suite, prepared):
+        key, trainer = _speed_key(suite, data, summary, model), row.trainer_for(data)
+        if not row.skip and in_steps(trainer, speeds.get(key)) is None:
+            missing[key] = _make_job(suite, data, summary, model, without_minutes(trainer), suite.seeds[0])
+    return missing
+
+
+def describe_plan(
+    suite: Suite, jobs: list[Job], prepared: dict[str, DataSummary], speeds: Mapping[str, Speed], command: str
+) -> dict[str, Any]:
     """The plan as the store keeps it."""
     return {
         "suite": suite.name,
@@ -94,6 +125,7 @@ def describe_plan(suite: Suite, jobs: list[Job], prepared: dict[str, DataSummary
         "data": {name: asdict(suite.data[name]) | asdict(summary) for name, summary in prepared.items()},
         "seeds": suite.seeds,
         "threads": suite.threads,
+        "speeds": {key: asdict(speed) for key, speed in speeds.items()},
         "artefacts": _describe_artefacts(suite.artefacts),
         "versions": package_versions(),
         "command": command,
@@ -104,23 +136,41 @@ def _describe_artefacts(entry: ArtefactsEntry | None) -> dict[str, Any] | None:
     return asdict(entry) | {"parameters": describe(entry.kinds, entry.severities)} if entry else None
 
 
-def _make_job(
-    suite: Suite, data: str, entry: DataEntry, summary: DataSummary, model: str, row: ModelEntry, seed: int
-) -> Job:
-    outcome = {
+def _rows(suite: Suite, prepared: dict[str, DataSummary]) -> Iterator[tuple[str, DataSummary, str, ModelEntry]]:
+    for data, summary in prepared.items():
+        for model, row in suite.models.items():
+            if row.runs_on(data):
+                yield data, summary, model, row
+
+
+def _determinants(suite: Suite, data: str, summary: DataSummary, model: str, trainer: dict[str, Any]) -> dict[str, Any]:
+    """What the suite says of a row on a data set, as far as it decides the outcome."""
+    row, entry = suite.models[model], suite.data[data]
+    return {
         # The names of the rows are stored with a run, so a renamed row is another run.
         "model": model,
         "data": data,
         "model_class": row.class_path,
         "model_arguments": row.arguments_for(data),
-        "trainer": row.trainer_for(data),
-        "backends": row.backends,
+        "trainer": trainer,
         "data_class": entry.class_path,
         "data_arguments": without_locations(entry.init_args),
         "content": summary.content,
         "split": summary.split_sha256,
-        "seed": seed,
         "threads": suite.threads,
+    }
+
+
+def _speed_key(suite: Suite, data: str, summary: DataSummary, model: str) -> str:
+    # Neither versions nor sources, since a plan has to keep its steps when the software changes.
+    return digest(_determinants(suite, data, summary, model, without_minutes(suite.models[model].trainer_for(data))))
+
+
+def _make_job(suite: Suite, data: str, summary: DataSummary, model: str, trainer: dict[str, Any], seed: int) -> Job:
+    row, entry = suite.models[model], suite.data[data]
+    outcome = _determinants(suite, data, summary, model, trainer) | {
+        "backends": row.backends,
+        "seed": seed,
         "versions": package_versions(),
         "source": job_source_digest(),
     }
@@ -134,7 +184,7 @@ def _make_job(
         note=row.note,
         model_class=row.class_path,
         model_arguments=row.arguments_for(data),
-        trainer=row.trainer_for(data),
+        trainer=trainer,
         backends=row.backends,
         data=data,
         data_class=entry.class_path,
@@ -144,4 +194,6 @@ def _make_job(
         seed=seed,
         threads=suite.threads,
         artefacts=suite.artefacts,
+        loggers=suite.loggers,
+        skip=row.skip,
     )

@@ -4,11 +4,15 @@
 """Telling on the error stream how far a benchmark is: bars on a terminal, a line for each job elsewhere."""
 
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+Track = Callable[[str, int, int], None]
+"""Called with a stage, the steps of it that are done, and all of them; 0 or less where that is not known."""
 
 
 class ProgressDisplay(Protocol):
@@ -26,18 +30,19 @@ class ProgressDisplay(Protocol):
     def begin(self, jobs: int, done: int) -> None:
         """Say how many jobs there are and how many of them were done before."""
 
-    def start(self, title: str) -> None:
-        """A job, or the preparation of a data set, starts."""
+    def start(self, title: str) -> Track:
+        """A job, or the preparation of a data set, starts; what is returned tells of its stages."""
+        ...
 
-    def step(self, stage: str, done: int, total: int) -> None:
-        """What was started is in a stage, with some of its steps done."""
+    def end(self, title: str) -> None:
+        """What was started under a title has ended."""
 
-    def finish_job(self) -> None:
-        """One more job is done."""
+    def finish_job(self, text: str) -> None:
+        """One more job is done, with an outcome."""
 
 
 class BarDisplay:
-    """A bar for the whole and one for the current job."""
+    """A bar for the whole and one for everything that goes on."""
 
     def __init__(self) -> None:
         # The stream is fixed here, since jobs redirect what is printed while they run.
@@ -49,8 +54,7 @@ class BarDisplay:
             console=Console(file=sys.stderr),
         )
         self._whole = self._progress.add_task("jobs", total=None, visible=False)
-        self._current = self._progress.add_task("", total=None, visible=False)
-        self._title = ""
+        self._current: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -59,7 +63,8 @@ class BarDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.update(self._current, visible=False)
+        for title in list(self._current):
+            self.end(title)
         self._progress.stop()
 
     def say(self, text: str) -> None:
@@ -70,20 +75,25 @@ class BarDisplay:
         """Show the bar of the whole."""
         self._progress.update(self._whole, total=jobs, completed=done, visible=True)
 
-    def start(self, title: str) -> None:
-        """Show the bar of the current job."""
-        self._title = title
-        # A new bar, since the old one cannot forget its total.
-        self._progress.remove_task(self._current)
-        self._current = self._progress.add_task(title, total=None)
+    def start(self, title: str) -> Track:
+        """Show a bar."""
+        task = self._current[title] = self._progress.add_task(title, total=None)
 
-    def step(self, stage: str, done: int, total: int) -> None:
-        """Move the bar of the current job."""
-        description = f"{self._title}: {stage}"
-        self._progress.update(self._current, description=description, completed=done, total=total or None)
+        def track(stage: str, done: int, total: int) -> None:
+            known = total if total > 0 else None
+            self._progress.update(task, description=f"{title}: {stage}", completed=done, total=known)
 
-    def finish_job(self) -> None:
-        """Move the bar of the whole."""
+        return track
+
+    def end(self, title: str) -> None:
+        """Remove its bar."""
+        task = self._current.pop(title, None)
+        if task is not None:
+            self._progress.remove_task(task)
+
+    def finish_job(self, text: str) -> None:
+        """Print a line and move the bar of the whole."""
+        self.say(text)
         self._progress.advance(self._whole)
 
 
@@ -104,23 +114,24 @@ class LineDisplay:
         return
 
     def say(self, text: str) -> None:
-        """Print a line, with the number of the current job where there is one."""
-        number = f"[{self._done + 1}/{self._jobs}] " if self._done < self._jobs else ""
-        print(f"{number}{text}", file=self._stream, flush=True)
+        """Print a line."""
+        print(text, file=self._stream, flush=True)
 
     def begin(self, jobs: int, done: int) -> None:
         """Remember the numbers."""
         self._jobs, self._done = jobs, done
 
-    def start(self, title: str) -> None:
+    def start(self, title: str) -> Track:  # noqa: ARG002 - a line does without
         """Nothing: a line is printed when a job ends."""
+        return lambda *_: None
 
-    def step(self, stage: str, done: int, total: int) -> None:
-        """Nothing: a line is printed when a job ends."""
+    def end(self, title: str) -> None:
+        """Nothing."""
 
-    def finish_job(self) -> None:
-        """Count."""
+    def finish_job(self, text: str) -> None:
+        """Print a line with the number of the job."""
         self._done += 1
+        self.say(f"[{self._done}/{self._jobs}] {text}")
 
 
 def make_display() -> ProgressDisplay:

@@ -1,63 +1,116 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Running a suite in this process, one job after the other."""
+"""Running a suite: prepare the data, write the plan, have a runner run what has not run, store what comes back."""
 
 import signal
+import tempfile
 import threading
-import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import perf_counter
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
+from anomalib_patchgan.benchmark.attempt import attempt_job, interruptible
+from anomalib_patchgan.benchmark.budget import Speed
 from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.datasets import prepare_data, summarise_data, write_phantoms
-from anomalib_patchgan.benchmark.environment import describe_environment
-from anomalib_patchgan.benchmark.plan import DataSummary, Job, describe_plan, make_jobs
+from anomalib_patchgan.benchmark.overhead import Overhead
+from anomalib_patchgan.benchmark.plan import DataSummary, Job, describe_plan, make_jobs, unmeasured_jobs
 from anomalib_patchgan.benchmark.progress import ProgressDisplay, make_display
+from anomalib_patchgan.benchmark.runners import Runner
 from anomalib_patchgan.benchmark.suite import Suite, sentence
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.store import Run, Store
+from anomalib_patchgan.store import CannotWriteError, Run, Store
+
+TO_RUN = "to run"
+"""State of a job of the plan that has no result yet and is to get one."""
 
 
-def run_suite(suite: Suite, command: str, retry_failed: bool = False) -> int:
+@dataclass
+class Outcome:
+    """What came of a start.
+
+    Attributes:
+        failed: Jobs of the plan that failed, now or before.
+        ran: Jobs that ran now.
+        overhead: What the time was spent on.
+    """
+
+    failed: int = 0
+    ran: int = 0
+    overhead: Overhead = field(default_factory=Overhead)
+
+
+def run_suite(
+    suite: Suite, command: str, runner: Runner, *, retry_failed: bool = False, fail_fast: bool = False
+) -> Outcome:
     """Prepare the data, write the plan, run what has not run.
 
     Args:
         suite: The suite.
         command: The command line that regenerates the result, for the report.
+        runner: Where the jobs run.
         retry_failed: Whether jobs that failed before run again.
+        fail_fast: Whether the first job that fails is the last one that runs.
 
     Returns:
-        The number of jobs of the plan that failed, now or before.
+        What came of it.
 
     Raises:
-        InputError: Something in the suite or its data cannot be used; no job has run.
+        InputError: Something in the suite or its data cannot be used and no job has run, or the store cannot be
+            written; what finished before is stored.
         KeyboardInterrupt: The user stopped it; what finished before is stored.
     """
+    outcome = Outcome()
     store = Store(suite.store_folder)
-    store.clean()
-    with make_display() as display:
-        display.start("checking the suite")
-        _check_classes_unless_done(suite, store, retry_failed)
-        prepared = _prepare(suite, store, display)
-        jobs = make_jobs(suite, prepared)
-        pending = [job for job in jobs if _is_pending(store.run_status(job.key), retry_failed)]
-        store.save_plan(describe_plan(suite, jobs, prepared, command))
-        display.begin(len(jobs), len(jobs) - len(pending))
-        for job in pending:
-            _run_and_store(job, store, display)
-    return sum(store.run_status(job.key) == "failed" for job in jobs)
+    with make_display() as display, _terminated_as_interrupted():
+        checking = "checking the suite"
+        display.start(checking)
+        with outcome.overhead.part("importing and checking"):
+            _check_classes_unless_done(suite, store, retry_failed)
+        display.end(checking)
+        with store.locked():
+            with outcome.overhead.part("phantoms"):
+                store.clean()
+                _write_phantoms(suite, display)
+            with outcome.overhead.part("preparing"):
+                prepared = _prepare(suite, store, display)
+                speeds = _speeds(suite, store, prepared, display)
+                jobs = make_jobs(suite, prepared, speeds)
+                store.save_plan(describe_plan(suite, jobs, prepared, speeds, command))
+            pending = [job for job in jobs if _state(job, store, retry_failed) == TO_RUN]
+            for name, row in suite.models.items():
+                if row.skip:
+                    display.say(f"{name} is skipped: {row.skip}")
+            display.begin(len(jobs), len(jobs) - len(pending))
+            if pending:
+                _run(runner, pending, store, display, outcome, fail_fast)
+            outcome.failed = sum(_state(job, store) == "failed" for job in jobs)
+    return outcome
 
 
-def planned_jobs(suite: Suite, retry_failed: bool = False) -> tuple[list[tuple[Job, str]], list[str]]:
+@dataclass(frozen=True)
+class PlannedJobs:
+    """What a run would do.
+
+    Attributes:
+        states: Every job that has a key, with what would become of it.
+        unprepared: Names of data sets that have to be prepared before their jobs have keys.
+        unmeasured: One job of each row whose speed has to be measured before its jobs have keys.
+        known: Runs in the store, without their tables, of this plan or another.
+    """
+
+    states: list[tuple[Job, str]]
+    unprepared: list[str]
+    unmeasured: list[Job]
+    known: list[Run]
+
+
+def planned_jobs(suite: Suite, retry_failed: bool = False) -> PlannedJobs:
     """Say what a run would do, without writing anything.
-
-    Returns:
-        Every job with what would become of it, and the names of data sets that have to be prepared before their jobs
-        have keys.
 
     Raises:
         InputError: A model of a job that would run cannot be used.
@@ -65,27 +118,74 @@ def planned_jobs(suite: Suite, retry_failed: bool = False) -> tuple[list[tuple[J
     store = Store(suite.store_folder)
     _check_classes_unless_done(suite, store, retry_failed)
     prepared = _known_data(suite, store)
-    jobs = make_jobs(suite, prepared)
-    statuses = {job.key: store.run_status(job.key) for job in jobs}
-    table = [
-        (job, "to run" if _is_pending(statuses[job.key], retry_failed) else str(statuses[job.key])) for job in jobs
-    ]
-    return table, [name for name in suite.data if name not in prepared]
+    speeds = _known_speeds(store)
+    return PlannedJobs(
+        states=[(job, _state(job, store, retry_failed)) for job in make_jobs(suite, prepared, speeds)],
+        unprepared=[name for name in suite.data if name not in prepared],
+        unmeasured=list(unmeasured_jobs(suite, prepared, speeds).values()),
+        known=list(store.summaries()),
+    )
+
+
+def _run(
+    runner: Runner, pending: Sequence[Job], store: Store, display: ProgressDisplay, outcome: Outcome, fail_fast: bool
+) -> None:
+    titles = {job.key: job.title for job in pending}
+    with closing(runner.run(attempt_job, pending, display)) as runs:
+        for run in runs:
+            with outcome.overhead.part("storing"):
+                _save(run, store)
+            outcome.overhead.add_run(run)
+            outcome.ran += 1
+            title = titles[run.key]
+            display.end(title)
+            took = f" ({run.timings['total']:.1f} s)" if "total" in run.timings else ""
+            display.finish_job(f"{title}: {run.status}{f': {run.error}' if run.error else ''}{took}")
+            if fail_fast and run.status == "failed":
+                return
+
+
+def _save(run: Run, store: Store) -> None:
+    try:
+        store.save_run(run)
+    except CannotWriteError as error:
+        raise InputError(
+            f"{error} {_rescue(run)} What finished before is stored, and the same command goes on once it can write."
+        ) from error
+
+
+def _rescue(run: Run) -> str:
+    """Keep a result that the store does not take where temporary files go, rather than lose it."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="anomalib-patchgan-rescued-"))
+        Store(folder).save_run(run)
+    except (CannotWriteError, OSError):
+        return "The result is lost, since there is no room for it elsewhere either."
+    return f"The result is in {folder / 'jobs' / run.key}, to be moved there."
+
+
+def _write_phantoms(suite: Suite, display: ProgressDisplay) -> None:
+    for name, entry in suite.data.items():
+        title = f"preparing {name}"
+        write_phantoms(name, entry, partial(display.start(title), "writing phantoms"))
+        display.end(title)
 
 
 def _prepare(suite: Suite, store: Store, display: ProgressDisplay) -> dict[str, DataSummary]:
     prepared = {}
     for name, entry in suite.data.items():
-        display.start(f"preparing {name}")
-        write_phantoms(name, entry, lambda done, total: display.step("writing phantoms", done, total))
-        prepared[name] = prepare_data(
-            name, entry, store, lambda done, total: display.step("reading the test set", done, total)
-        )
+        title = f"preparing {name}"
+        prepared[name] = prepare_data(name, entry, store, partial(display.start(title), "reading the test set"))
+        display.end(title)
     return prepared
 
 
-def _is_pending(status: str | None, retry_failed: bool) -> bool:
-    return status is None or (status == "failed" and retry_failed)
+def _state(job: Job, store: Store, retry_failed: bool = False) -> str:
+    """``finished``, ``failed``, ``skipped`` or ``to run``; a result from where a skipped job could run counts."""
+    status = store.run_status(job.key)
+    if job.skip and status != "finished":
+        return "skipped"
+    return TO_RUN if status is None or (status == "failed" and retry_failed) else status
 
 
 def _known_data(suite: Suite, store: Store) -> dict[str, DataSummary]:
@@ -93,82 +193,69 @@ def _known_data(suite: Suite, store: Store) -> dict[str, DataSummary]:
     return {name: summary for name, summary in found.items() if summary}
 
 
+def _known_speeds(store: Store) -> dict[str, Speed]:
+    """Speeds that an earlier plan was made with."""
+    speeds = store.load_plan().get("speeds", {}) if store.has_plan() else {}
+    return {key: Speed(**speed) for key, speed in speeds.items()}
+
+
+def _speeds(suite: Suite, store: Store, prepared: dict[str, DataSummary], display: ProgressDisplay) -> dict[str, Speed]:
+    """Speeds of every row with a budget in minutes, measured where no earlier plan has them."""
+    speeds = _known_speeds(store)
+    for key, job in unmeasured_jobs(suite, prepared, speeds).items():
+        from anomalib_patchgan.benchmark.speed import measure_speed  # imports torch and anomalib
+
+        title = f"{job.model} on {job.data}"
+        try:
+            with interruptible():
+                speeds[key] = measure_speed(job, display.start(title))
+        except InputError:
+            raise
+        except Exception as error:
+            message = f"{title}: its speed cannot be measured ({type(error).__name__}: {sentence(error)})"
+            raise InputError(f"{message}; expected a training that runs, or max_epochs or max_steps.") from error
+        display.end(title)
+        display.say(
+            f"{title}: {speeds[key].steps_per_second:.3g} steps a second, by which minutes are turned into steps"
+        )
+    return speeds
+
+
 def _check_classes_unless_done(suite: Suite, store: Store, retry_failed: bool) -> None:
     """Check every class and its arguments before anything is written, unless nothing is left to run.
 
     The check imports torch and anomalib, which takes longer than everything else that a second start does.
     """
-    prepared = _known_data(suite, store)
-    statuses = [store.run_status(job.key) for job in make_jobs(suite, prepared)]
-    if len(prepared) == len(suite.data) and not any(_is_pending(status, retry_failed) for status in statuses):
+    prepared, speeds = _known_data(suite, store), _known_speeds(store)
+    states = [_state(job, store, retry_failed) for job in make_jobs(suite, prepared, speeds)]
+    measured = not unmeasured_jobs(suite, prepared, speeds)
+    if len(prepared) == len(suite.data) and measured and TO_RUN not in states:
         return
     with warnings.catch_warnings():
         # Importing anomalib warns of its own deprecated parts.
         warnings.simplefilter("ignore")
-        from anomalib_patchgan.benchmark.job import model_blueprint
+        from anomalib_patchgan.benchmark.job import logger_blueprint, model_blueprint
 
         for name, entry in suite.data.items():
             Blueprint(entry.class_path, entry.init_args, f"data.{name}")
             if entry.phantoms:
                 Blueprint(entry.phantoms.class_path, entry.phantoms.init_args, f"data.{name}.phantoms")
         for name, row in suite.models.items():
-            for data in suite.data:
+            # What a skipped row needs may not be installed here.
+            for data in filter(row.runs_on, suite.data if not row.skip else ()):
                 model_blueprint(name, row.class_path, row.arguments_for(data))
-
-
-def _run_and_store(job: Job, store: Store, display: ProgressDisplay) -> None:
-    from anomalib_patchgan.benchmark.job import run_job  # imports torch and anomalib
-
-    display.start(job.title)
-    started = perf_counter()
-    try:
-        with _interruptible():
-            run = run_job(job, display.step)
-    except Exception as error:  # noqa: BLE001 - whatever a model raises is its row in the report, not the suite's end
-        run = _failed_run(job, error)
-    store.save_run(run)
-    seconds = perf_counter() - started
-    outcome = run.status if run.error is None else f"{run.status}: {run.error}"
-    display.say(f"{job.title}: {outcome} ({seconds:.1f} s)")
-    display.finish_job()
+        for name, logger in suite.loggers.items():
+            logger_blueprint(name, logger, suite.name)
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C and `kill` end the suite: Lightning turns the one into an exit and would swallow the other."""
-    handler: Any = signal.getsignal(signal.SIGINT)
-    terminate: Any = None
-    if threading.current_thread() is threading.main_thread():
-        terminate = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let `kill` end the suite as Ctrl-C does; set before a training starts, Lightning leaves it alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, handler)
-            raise KeyboardInterrupt from error
-        raise RuntimeError(f"the job called exit({error.code})") from error
     finally:
-        if terminate is not None:
-            signal.signal(signal.SIGTERM, terminate)
-
-
-def _failed_run(job: Job, error: Exception) -> Run:
-    message = sentence(error)
-    return Run(
-        key=job.key,
-        model=job.model,
-        role=job.role,
-        note=job.note,
-        model_class=job.model_class,
-        model_arguments=job.model_arguments,
-        data=job.data,
-        data_key=job.data_key,
-        protocol=job.protocol,
-        seed=job.seed,
-        status="failed",
-        error=message if isinstance(error, InputError) else f"{type(error).__name__}: {message}".rstrip(": "),
-        traceback="".join(traceback.format_exception(error)),
-        threads=job.threads,
-        budget=job.trainer,
-        environment=describe_environment(),
-    )
+        signal.signal(signal.SIGTERM, before)

@@ -4,28 +4,20 @@
 """The suite: which models on which data sets with which seeds, as a YAML file that the command line can override."""
 
 import json
-import re
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
+from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
+from anomalib_patchgan.benchmark.suite_yaml import load_yaml
 from anomalib_patchgan.data.artefacts import ARTEFACTS, SEVERITIES
 from anomalib_patchgan.errors import InputError
-
-
-class _YamlLoader(yaml.SafeLoader):
-    """YAML 1.1 reads 1e-3 as text; here it is the number that everyone means."""
-
-
-_YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
 
 Role = Literal["method", "comparator", "trivial", "control"]
 
@@ -64,12 +56,15 @@ class ModelEntry:
 
     Attributes:
         class_path: Dotted path of the model's class.
-        trainer: Arguments of Lightning's trainer; ``max_epochs`` or ``max_steps`` has to be one of them.
+        trainer: Arguments of Lightning's trainer; ``max_epochs``, ``max_steps`` or ``max_minutes`` has to be one of
+            them. Minutes of training are turned into steps when the plan is written.
         init_args: Constructor arguments of the model.
         role: What the row is there for.
         note: What a reader has to know about the row, such as where its weights come from.
         overrides: By name of a data set: ``init_args`` and ``trainer`` that go over those above.
         backends: Backends on which the trained model is exported, checked and timed.
+        data: Names of the data sets on which the row runs; all of them when not given.
+        skip: Why the row does not run here, such as weights that need a hub, in one sentence; it runs when empty.
     """
 
     class_path: str
@@ -79,6 +74,12 @@ class ModelEntry:
     note: str = ""
     overrides: dict[str, Any] = field(default_factory=dict)
     backends: list[str] = field(default_factory=list)
+    data: list[str] | None = None
+    skip: str = ""
+
+    def runs_on(self, data: str) -> bool:
+        """Whether the row is one for a data set."""
+        return self.data is None or data in self.data
 
     def arguments_for(self, data: str) -> dict[str, Any]:
         """Constructor arguments on one data set."""
@@ -100,6 +101,19 @@ class ArtefactsEntry:
 
     kinds: list[str] = field(default_factory=lambda: list(ARTEFACTS))
     severities: list[int] = field(default_factory=lambda: list(SEVERITIES))
+
+
+@dataclass(kw_only=True)
+class LoggerEntry:
+    """Where trainings are logged beside the store.
+
+    Attributes:
+        class_path: Dotted path of a logger's class, such as ``anomalib.loggers.AnomalibTensorBoardLogger``.
+        init_args: Its constructor arguments; where it takes a name and none is given, it gets that of the job.
+    """
+
+    class_path: str
+    init_args: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(kw_only=True)
@@ -133,11 +147,13 @@ class Suite(Settings):
         data: Data sets by name.
         models: Rows by name.
         artefacts: Artefacts to test under beside the clean test set, or None for the clean one alone.
+        loggers: Loggers of every training, by name; what they keep is no part of the result.
     """
 
     data: dict[str, DataEntry]
     models: dict[str, ModelEntry]
     artefacts: ArtefactsEntry | None = None
+    loggers: dict[str, LoggerEntry] = field(default_factory=dict)
 
     @property
     def store_folder(self) -> Path:
@@ -153,7 +169,16 @@ class Suite(Settings):
 _SETTINGS = tuple(item.name for item in fields(Settings))
 _SECTIONS = ("data", "models")
 _ARTEFACTS = "artefacts"
+_LOGGERS = "loggers"
 _FOLDERS = ("store", "report")
+_OPTIONS: dict[str, type] = {
+    "--data.NAME.KEY": DataEntry,
+    "--models.NAME.KEY": ModelEntry,
+    "--artefacts.KEY": ArtefactsEntry,
+    "--loggers.NAME.KEY": LoggerEntry,
+}
+# A key that starts so holds what several rows refer to by an anchor, and is no setting itself.
+_ANCHORS = "x-"
 
 
 def read_suite(path: Path, overrides: Sequence[str] = ()) -> Suite:
@@ -187,31 +212,34 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
         overrides: Command-line options.
 
     Returns:
-        The content, and the options that are not of the form ``--data.NAME.KEY VALUE``, ``--models.NAME.KEY VALUE`` or
-        ``--artefacts.KEY VALUE``.
+        The content, and the options that are not of the form ``--data.NAME.KEY VALUE``, ``--models.NAME.KEY VALUE``,
+        ``--loggers.NAME.KEY VALUE`` or ``--artefacts.KEY VALUE``.
 
     Raises:
         InputError: The file is missing, is no YAML mapping, or an override names what is not in it.
     """
     try:
-        content = _load_yaml(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); expected a suite in YAML.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {sentence(error)}") from error
-    known = [*_SETTINGS, *_SECTIONS, _ARTEFACTS]
+    except (InputError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {sentence(error)}") from error
+    known = [*_SETTINGS, *_SECTIONS, _ARTEFACTS, _LOGGERS]
     _expect(isinstance(content, dict), str(path), "holds no mapping", f"one with {', '.join(known)}")
+    content = {key: value for key, value in content.items() if not str(key).startswith(_ANCHORS)}
     for key in content:
         _expect(key in known, str(path), f"has the unknown key {key!r}", f"one of {', '.join(known)}")
     for key in _SECTIONS:
         filled = isinstance(content.get(key), dict) and bool(content[key])
         _expect(filled, f"{path}: {key}", f"is {content.get(key)!r}", "a mapping of names to entries")
+    content[_LOGGERS] = content.get(_LOGGERS) or {}
+    _expect(isinstance(content[_LOGGERS], dict), f"{path}: {_LOGGERS}", "is no mapping", "names of entries")
     remaining: list[str] = []
     options = list(overrides)
     while options:
         option = options.pop(0)
         section, _, target = option.removeprefix("--").partition(".")
-        if not (option.startswith("--") and section in {*_SECTIONS, _ARTEFACTS} and target):
+        if not (option.startswith("--") and section in {*_SECTIONS, _ARTEFACTS, _LOGGERS} and target):
             remaining.append(option)
             continue
         target, separator, value = target.partition("=")
@@ -220,6 +248,16 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
             value = options.pop(0)
         _set_leaf(content, section, target, value)
     return content, remaining
+
+
+def describe_keys() -> dict[str, str]:
+    """What can be overridden below each section, for ``--help``: by option, its keys with their meaning."""
+    described = {}
+    for option, schema in _OPTIONS.items():
+        parameters = {parameter.arg_name: parameter.description for parameter in parse_docstring(schema.__doc__).params}
+        keys = (f"{item.name}: {' '.join(str(parameters[item.name]).split())}" for item in fields(schema))
+        described[option] = "  ".join(keys).replace("``", "")
+    return described
 
 
 def settings_arguments(content: dict[str, Any]) -> list[str]:
@@ -245,6 +283,7 @@ def make_suite(settings: Namespace, content: dict[str, Any], path: Path) -> Suit
             data={name: _data_entry(value, f"data.{name}") for name, value in content["data"].items()},
             models={name: _entry(ModelEntry, value, f"models.{name}") for name, value in content["models"].items()},
             artefacts=_artefacts_entry(content.get(_ARTEFACTS)),
+            loggers={name: _entry(LoggerEntry, value, f"loggers.{name}") for name, value in content[_LOGGERS].items()},
         )
         _check_together(suite)
     except InputError as error:
@@ -261,10 +300,6 @@ def dump_suite(suite: Suite) -> str:
 def sentence(error: BaseException) -> str:
     """The message of an exception on one line."""
     return " ".join(str(error).split())
-
-
-def _load_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_YamlLoader)  # noqa: S506 - it is a SafeLoader
 
 
 def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> None:
@@ -287,9 +322,10 @@ def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> 
     if not isinstance(node, dict):
         raise InputError(f"--{section}.{target} goes below a value that is no mapping.")
     try:
-        node[leaf] = _load_yaml(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--{section}.{target} has the value {text!r}, which is not YAML.") from error
+        # Nothing is null in YAML; from the command line it is the text that clears a note.
+        node[leaf] = load_yaml(text) if text else ""
+    except InputError as error:
+        raise InputError(f"--{section}.{target} has the value {text!r}: {error}") from error
 
 
 def _data_entry(content: Any, where: str) -> DataEntry:
@@ -334,6 +370,10 @@ def _check_type(value: Any, annotation: Any, where: str) -> None:
     if get_origin(annotation) is Literal:
         _expect(value in get_args(annotation), where, f"is {value!r}", f"one of {', '.join(get_args(annotation))}")
         return
+    if get_origin(annotation) is UnionType:
+        if value is not None:
+            _check_type(value, get_args(annotation)[0], where)
+        return
     expected = get_origin(annotation) or annotation
     _expect(isinstance(value, expected), where, f"is {value!r}", f"a value of type {expected.__name__}")
     if expected is list:
@@ -348,9 +388,20 @@ def _check_together(suite: Suite) -> None:
     _expect(suite.threads > 0, "threads", f"is {suite.threads}", "a positive number")
     for name, row in suite.models.items():
         _check_overrides(row, f"models.{name}", set(suite.data))
-        for dataset in suite.data:
-            budget = {"max_epochs", "max_steps"} & set(row.trainer_for(dataset))
-            _expect(bool(budget), f"models.{name}.trainer", "says no end of the training", "max_epochs or max_steps")
+        fits = row.data is None or (bool(row.data) and set(row.data) <= set(suite.data))
+        _expect(fits, f"models.{name}.data", f"is {row.data}", f"some of {', '.join(suite.data)}")
+        for dataset in filter(row.runs_on, suite.data):
+            _check_budget(row.trainer_for(dataset), f"models.{name}.trainer")
+
+
+def _check_budget(trainer: dict[str, Any], where: str) -> None:
+    budget = {"max_epochs", "max_steps", "max_minutes"} & set(trainer)
+    _expect(bool(budget), where, "says no end of the training", "max_epochs, max_steps or max_minutes")
+    twice = {"max_steps", "max_minutes"} <= budget
+    _expect(not twice, where, "has both max_steps and max_minutes", "one of them, since minutes are turned into steps")
+    for key in sorted(budget):
+        whole = isinstance(trainer[key], int) or (key == "max_minutes" and isinstance(trainer[key], float))
+        _expect(whole and trainer[key] > 0, f"{where}.{key}", f"is {trainer[key]!r}", "a positive number")
 
 
 def _check_overrides(row: ModelEntry, where: str, datasets: set[str]) -> None:

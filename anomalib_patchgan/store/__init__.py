@@ -3,7 +3,8 @@
 
 """The result store: what a benchmark run leaves behind and everything a report needs."""
 
+from anomalib_patchgan.store.files import CannotWriteError
 from anomalib_patchgan.store.schema import SCHEMA_VERSION, DataRecord, Run
 from anomalib_patchgan.store.store import Store
 
-__all__ = ["SCHEMA_VERSION", "DataRecord", "Run", "Store"]
+__all__ = ["SCHEMA_VERSION", "CannotWriteError", "DataRecord", "Run", "Store"]

@@ -20,6 +20,10 @@ from anomalib_patchgan.store.schema import SCHEMA_VERSION
 UNFINISHED_PREFIX = ".unfinished-"
 
 
+class CannotWriteError(InputError):
+    """The disk is full or does not take a file for another reason; what was there before is untouched."""
+
+
 @contextmanager
 def replaced_folder(target: Path) -> Iterator[Path]:
     """Give a temporary sibling folder that becomes ``target`` when the block ends without an exception.
@@ -29,24 +33,46 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 
     Yields:
         The empty temporary folder to write to.
+
+    Raises:
+        CannotWriteError: The disk is full, or does not take a file; nothing is left of it.
     """
     temporary = target.parent / f"{UNFINISHED_PREFIX}{target.name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
         yield temporary
+        _flush(temporary)
+        _rename(temporary, target)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CannotWriteError(f"{target} cannot be written ({error.strerror or error}).") from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    if target.exists():
-        # A folder cannot be renamed over another one; the old one steps aside under a name that no reader takes.
-        aside = target.parent / f"{UNFINISHED_PREFIX}old-{target.name}"
-        shutil.rmtree(aside, ignore_errors=True)
-        target.rename(aside)
+
+
+def _flush(folder: Path) -> None:
+    """Have every file on the disk before any can be seen: some file systems find out late that it is full."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _rename(temporary: Path, target: Path) -> None:
+    if not target.exists():
         temporary.rename(target)
-        shutil.rmtree(aside)
-    else:
+        return
+    # A folder cannot be renamed over another one; the old one steps aside under a name that no reader takes.
+    aside = target.parent / f"{UNFINISHED_PREFIX}old-{target.name}"
+    shutil.rmtree(aside, ignore_errors=True)
+    target.rename(aside)
+    try:
         temporary.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def remove_unfinished(parent: Path) -> int:
@@ -73,11 +99,19 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file with the schema version; the file appears complete or not at all."""
+    """Write a JSON file with the schema version; the file appears complete or not at all.
+
+    Raises:
+        OSError: It cannot be written; nothing is left of it.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     text = json.dumps(plain({"schema_version": SCHEMA_VERSION} | content), indent=1, ensure_ascii=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)  # noqa: PTH105 - the documented atomic call on every platform
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, path)  # noqa: PTH105 - the documented atomic call on every platform
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> dict[str, Any]:

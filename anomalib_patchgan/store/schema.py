@@ -41,7 +41,8 @@ class Run:
         thresholds: Raw scores above which the model itself calls an ``image`` or a ``pixel`` abnormal, as far as set.
         scores: Columns ``sample_id``, ``raw_score``, ``predicted_label`` (bool, the model's own), in test-set order.
         calibration: Columns ``sample_id``, ``subject_id``, ``raw_score`` of the calibration normals.
-        maps: Raw anomaly maps, float16 ``[N, H, W]``, in test-set order at the data set's image size.
+        maps: Raw anomaly maps, float16 ``[N, H, W]``, in test-set order at the data set's image size, or at
+            most :data:`~anomalib_patchgan.store.maps.LARGEST_MAP_SIDE` pixels a side.
         curves: Columns ``step`` (epoch, from 0), ``name``, ``value``.
         artefacts: Columns ``artefact``, ``severity`` (1 to 5), ``sample_id``, ``raw_score``: the test set again, in its
             order, under each artefact; None where no artefacts were asked for.
@@ -75,6 +76,19 @@ class Run:
     curves: pd.DataFrame | None = None
     artefacts: pd.DataFrame | None = None
     artefact_pixels: pd.DataFrame | None = None
+
+    def check(self) -> None:
+        """Check what the store expects of a run.
+
+        Raises:
+            ValueError: The status is unknown, or a finished run has no scores or maps of another length.
+        """
+        if self.status not in {"finished", "failed"}:
+            raise ValueError(f"run {self.key} has status {self.status!r}, expected 'finished' or 'failed'")
+        if self.status == "finished" and self.scores is None:
+            raise ValueError(f"run {self.key} is finished but has no scores")
+        if self.scores is not None and self.maps is not None and len(self.maps) != len(self.scores):
+            raise ValueError(f"run {self.key} has {len(self.maps)} maps for {len(self.scores)} scores")
 
 
 @dataclass(kw_only=True)

@@ -11,6 +11,8 @@ Layout::
     data/<key>/{card.json, samples.parquet, images.npz}
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.store.files import read_json, remove_unfinished, replaced_folder, write_json
+from anomalib_patchgan.store.files import CannotWriteError, read_json, remove_unfinished, replaced_folder, write_json
+from anomalib_patchgan.store.lock import locked
 from anomalib_patchgan.store.schema import DataRecord, Run
 
 _RUN_TABLES = ("scores", "calibration", "curves", "artefacts", "artefact_pixels")
@@ -37,6 +40,14 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
 
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the store for writing.
+
+        Raises:
+            InputError: Another living process holds it, or the folder cannot be written.
+        """
+        return locked(self.root)
+
     def clean(self) -> int:
         """Remove what killed writes left behind and return how many there were; for the one process that writes."""
         return remove_unfinished(self.root / "jobs") + remove_unfinished(self.root / "data")
@@ -45,15 +56,11 @@ class Store:
         """Write a run; one that failed earlier is replaced, one that finished never is.
 
         Raises:
+            CannotWriteError: The disk is full, or does not take a file; nothing is left of the run.
             FileExistsError: A finished run is stored under this key.
             ValueError: The status is unknown, or a finished run has no scores or maps of another length.
         """
-        if run.status not in {"finished", "failed"}:
-            raise ValueError(f"run {run.key} has status {run.status!r}, expected 'finished' or 'failed'")
-        if run.status == "finished" and run.scores is None:
-            raise ValueError(f"run {run.key} is finished but has no scores")
-        if run.scores is not None and run.maps is not None and len(run.maps) != len(run.scores):
-            raise ValueError(f"run {run.key} has {len(run.maps)} maps for {len(run.scores)} scores")
+        run.check()
         if self.run_status(run.key) == "finished":
             raise FileExistsError(f"a finished run is never overwritten: {self._run_folder(run.key)}")
         content = {item.name: getattr(run, item.name) for item in fields(run) if item.name not in _RUN_IN_OTHER_FILES}
@@ -73,7 +80,7 @@ class Store:
             InputError: There is no such run, or it was written by another version.
         """
         folder = self._run_folder(key)
-        content = read_json(folder / "run.json")
+        content = _known(Run, read_json(folder / "run.json"), folder / "run.json")
         large: dict[str, Any] = {
             name: pd.read_parquet(folder / f"{name}.parquet") if (folder / f"{name}.parquet").exists() else None
             for name in _RUN_TABLES
@@ -81,7 +88,16 @@ class Store:
         if with_maps and (folder / "maps.npz").exists():
             with np.load(folder / "maps.npz", allow_pickle=False) as archive:
                 large["maps"] = archive["maps"]
-        return Run(**_known(Run, content, folder / "run.json"), **large)
+        return Run(**content, **large)
+
+    def summaries(self) -> Iterator[Run]:
+        """Read every run of the store, of whichever plan, without its tables and maps.
+
+        Raises:
+            InputError: One was written by another version.
+        """
+        for path in sorted((self.root / "jobs").glob("*/run.json")):
+            yield Run(**_known(Run, read_json(path), path))
 
     def run_status(self, key: str) -> str | None:
         """Say ``finished`` or ``failed`` without reading the tables, or None where there is no run."""
@@ -92,6 +108,7 @@ class Store:
         """Write a data record; one that is there stays, since its key says that it is the same.
 
         Raises:
+            CannotWriteError: The disk is full, or does not take a file; nothing is left of the record.
             ValueError: Images or masks are missing or are not as many as the samples.
         """
         if self.has_data(record.key):
@@ -128,9 +145,20 @@ class Store:
         return (self._data_folder(key) / "card.json").exists()
 
     def save_plan(self, plan: dict[str, Any]) -> None:
-        """Write the plan; the one that was there is replaced."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_json(self.root / "plan.json", plan)
+        """Write the plan; the one that was there is replaced.
+
+        Raises:
+            CannotWriteError: The disk is full, or does not take a file; the plan that was there stays.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_json(self.root / "plan.json", plan)
+        except OSError as error:
+            raise CannotWriteError(f"{self.root / 'plan.json'} cannot be written ({error.strerror}).") from error
+
+    def has_plan(self) -> bool:
+        """Say whether a plan is stored."""
+        return (self.root / "plan.json").exists()
 
     def load_plan(self) -> dict[str, Any]:
         """Read the plan.
@@ -138,7 +166,7 @@ class Store:
         Raises:
             InputError: The folder has no plan, or one of another version.
         """
-        if not (self.root / "plan.json").exists():
+        if not self.has_plan():
             found = "no plan.json in it" if self.root.is_dir() else "no such folder"
             expected = "a folder written by `anomalib-patchgan benchmark`"
             raise InputError(f"{self.root} is not a result store ({found}); expected {expected}.")

@@ -1,14 +1,17 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from anomalib_patchgan import __version__
+from anomalib_patchgan import __version__, cli
 from anomalib_patchgan.cli import main
 
 
@@ -21,7 +24,20 @@ def test_version_is_printed(capsys):
     ("argv", "expected"),
     [
         (["--help"], ["benchmark", "report", "prepare", "leak-meter", "phantoms", "export", "predict", "--version"]),
-        (["benchmark", "--help"], ["SUITE.yaml", "--seeds", "--dry-run", "--retry-failed", "--print_config"]),
+        (
+            ["benchmark", "--help"],
+            [
+                "SUITE.yaml",
+                "--seeds",
+                "--dry-run",
+                "--retry-failed",
+                "--print_config",
+                "--runner",
+                "--jobs",
+                "--ray-address",
+                "skip: Why",
+            ],
+        ),
         (["report", "--help"], ["store", "--output"]),
         (["prepare", "--help"], ["--data", "--strict", "--split"]),
         (["leak-meter", "--help"], ["suite", "--model", "--data", "--output"]),
@@ -108,6 +124,22 @@ def test_printed_configuration_has_the_overrides(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "threads: 7" in printed
     assert "max_epochs: 9" in printed
+
+
+def test_full_disk_is_a_sentence_wherever_it_is_met(monkeypatch, capsys):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "cache/volume.npy")
+
+    monkeypatch.setitem(cli.COMMANDS, "report", replace(cli.COMMANDS["report"], run=full))
+    assert main(["report", "store"]) == 2
+    assert capsys.readouterr().err == "error: cache/volume.npy cannot be written (No space left on device)\n"
+
+
+def test_runners_on_offer_are_those_there_are(capsys):
+    from anomalib_patchgan.benchmark.runners import RUNNERS
+
+    assert main(["benchmark", "--help"]) == 0
+    assert f"{{{','.join(RUNNERS)}}}" in "".join(capsys.readouterr().out.split())
 
 
 def test_a_collection_is_prepared_described_and_its_split_written(tmp_path, capsys):

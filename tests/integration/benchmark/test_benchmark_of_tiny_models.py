@@ -1,43 +1,16 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+from tiny_suite import MODELS, contents, runs_by_model, write_suite
 
 from anomalib_patchgan.benchmark import job as job_module
 from anomalib_patchgan.cli import main
 from anomalib_patchgan.store import Store
-
-MODELS = {
-    "Tiny": {"class_path": "tiny_benchmark.TinyModel", "role": "method", "trainer": {"max_epochs": 3}},
-    "Raising": {"class_path": "tiny_benchmark.RaisingModel", "trainer": {"max_epochs": 1}},
-    "Undefined": {"class_path": "tiny_benchmark.UndefinedModel", "trainer": {"max_epochs": 1}},
-    "Tiny by steps": {"class_path": "tiny_benchmark.TinyModel", "trainer": {"max_steps": 1}},
-}
-
-
-def write_suite(folder, models):
-    (folder / "data").mkdir(parents=True)
-    (folder / "data" / "file").write_text("content")
-    suite = {
-        "name": "tiny",
-        "question": "Does the tiny model see bright squares?",
-        "method": "Tiny",
-        "seeds": [0, 1],
-        "store": str(folder / "store"),
-        "report": str(folder / "report"),
-        "data": {
-            "squares": {
-                "class_path": "tiny_benchmark.TinyData",
-                "init_args": {"root": str(folder / "data"), "cache_dir": str(folder / "cache")},
-            }
-        },
-        "models": models,
-    }
-    (folder / "suite.yaml").write_text(yaml.safe_dump(suite, sort_keys=False))
-    return folder / "suite.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +18,6 @@ def finished(tmp_path_factory):
     """The suite after its first start: the suite's path and the exit status."""
     path = write_suite(tmp_path_factory.mktemp("first"), MODELS)
     return path, main(["benchmark", str(path)])
-
-
-def runs_by_model(path, seed=0, with_maps=False):
-    store = Store(path.parent / "store")
-    jobs = [job for job in store.load_plan()["jobs"] if job["seed"] == seed]
-    return {job["model"]: store.load_run(job["key"], with_maps=with_maps) for job in jobs}
-
-
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_model_that_raises_is_a_failed_run_and_the_others_finish(finished):
@@ -92,6 +55,18 @@ def test_same_plan_in_a_fresh_store_gives_the_same_bytes(finished, tmp_path):
     path, _ = finished
     other = write_suite(tmp_path / "second", {"Tiny": MODELS["Tiny"]})
     assert main(["benchmark", str(other)]) == 0
+    for seed in (0, 1):
+        first, second = runs_by_model(path, seed)["Tiny"], runs_by_model(other, seed)["Tiny"]
+        assert first.key == second.key
+        for name in ("scores.parquet", "calibration.parquet", "maps.npz", "curves.parquet"):
+            files = [store / "store" / "jobs" / first.key / name for store in (path.parent, other.parent)]
+            assert files[0].read_bytes() == files[1].read_bytes(), name
+
+
+def test_processes_give_the_bytes_that_this_process_gives(finished, tmp_path):
+    path, _ = finished
+    other = write_suite(tmp_path / "other", {"Tiny": MODELS["Tiny"]})
+    assert main(["benchmark", str(other), "--runner", "processes"]) == 0
     for seed in (0, 1):
         first, second = runs_by_model(path, seed)["Tiny"], runs_by_model(other, seed)["Tiny"]
         assert first.key == second.key
@@ -150,6 +125,17 @@ def test_plan_of_a_finished_suite_is_printed_without_writing(finished, capsys):
     assert contents(path.parent) == before
 
 
+def test_time_of_jobs_is_estimated_from_runs_of_their_kind(finished, capsys):
+    path, _ = finished
+    assert main(["benchmark", str(path), "--dry-run"]) == 0
+    assert "estimate: nothing is left to run" in capsys.readouterr().out
+    assert main(["benchmark", str(path), "--dry-run", "--seeds=[0, 7]"]) == 0
+    # Both models that finished, of the four.
+    assert re.search(r"estimate: \d s of jobs, .*, and 2 more of which nothing is known", capsys.readouterr().out)
+    assert main(["benchmark", str(path), "--dry-run", "--threads=1"]) == 0
+    assert "estimate: nothing is known of the 8 jobs to run" in capsys.readouterr().out
+
+
 def test_failed_job_runs_again_when_asked_for(finished, monkeypatch):
     path, _ = finished
     ran = []
@@ -181,3 +167,17 @@ def test_stopped_suite_keeps_what_is_done_and_goes_on_from_there(tmp_path, capsy
     statuses = {job["model"]: store.run_status(job["key"]) for job in store.load_plan()["jobs"]}
     assert statuses == {"Tiny": "finished", "Stopped": None}
     assert isinstance(store.load_run(store.load_plan()["jobs"][0]["key"]).scores, pd.DataFrame)
+
+
+def test_skipped_row_stands_in_the_report_fails_nothing_and_runs_when_asked_for(tmp_path, capsys):
+    skipped = MODELS["Tiny by steps"] | {"class_path": "absent_package.Model", "skip": "Its weights need a hub."}
+    path = write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"], "Big": skipped})
+    command = ["benchmark", str(path), "--seeds=[0]"]
+    assert main(command) == 0
+    assert "Big is skipped: Its weights need a hub." in capsys.readouterr().err
+    page = (path.parent / "report" / "README.md").read_text()
+    assert "Big on squares, seed 0, skipped: Its weights need a hub." in page
+    assert main([*command, "--models.Big.skip", ""]) == 2
+    assert "absent_package" in capsys.readouterr().err
+    assert main([*command, "--models.Big.skip", "", "--models.Big.class_path", "tiny_benchmark.TinyModel"]) == 0
+    assert runs_by_model(path)["Big"].status == "finished"

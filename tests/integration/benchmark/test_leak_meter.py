@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from anomalib_patchgan.benchmark.leak_meter import describe_leak, measure_leak
+from anomalib_patchgan.benchmark.progress import LineDisplay
 from anomalib_patchgan.benchmark.suite import read_suite
 from anomalib_patchgan.cli import main
 
@@ -33,7 +34,7 @@ def suite_file(tmp_path):
 
 
 def test_memorising_is_inflated_by_a_leak_on_the_same_test(suite_file):
-    leak = measure_leak(read_suite(suite_file), "Memorising", "leaking", lambda _: None, lambda *_: None)
+    leak = measure_leak(read_suite(suite_file), "Memorising", "leaking", LineDisplay())
     assert leak.by_subject.auroc < leak.by_sample.auroc
     assert leak.inflation is not None
     assert leak.inflation.value == pytest.approx(leak.by_sample.auroc - leak.by_subject.auroc)

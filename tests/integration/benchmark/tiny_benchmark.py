@@ -3,6 +3,8 @@
 
 """A model that learns in a second, three that do not end well, and data that need no files."""
 
+import os
+import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +116,20 @@ class RaisingModel(TinyModel):
 class StoppedModel(TinyModel):
     def training_step(self, batch: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         raise KeyboardInterrupt
+
+
+class WaitingModel(TinyModel):
+    """Trains for ever where the environment says so."""
+
+    def training_step(self, batch: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        while "TINY_MODEL_WAITS" in os.environ:
+            time.sleep(0.1)
+        return super().training_step(batch)
+
+
+class PickyModel(TinyModel):
+    def __init__(self, learning_rate: float = 0.01, evaluator: bool = True, visualizer: bool = True) -> None:
+        raise ValueError(f"learning_rate is {learning_rate}; expected one that I like")
 
 
 class UndefinedModel(TinyModel):

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from anomalib_patchgan.benchmark import plan as plan_module
+from anomalib_patchgan.benchmark.budget import Speed
 from anomalib_patchgan.benchmark.datasets import content_digest
 from anomalib_patchgan.benchmark.fingerprint import digest, folder_digest
-from anomalib_patchgan.benchmark.plan import DataSummary, describe_plan, make_jobs, without_locations
+from anomalib_patchgan.benchmark.plan import DataSummary, describe_plan, make_jobs, unmeasured_jobs, without_locations
 from anomalib_patchgan.benchmark.suite import ArtefactsEntry, DataEntry, ModelEntry, Suite
 
 
@@ -91,10 +92,49 @@ def test_keys_change_with_the_artefacts_asked_for(suite, prepared):
 
 def test_plan_says_how_strong_the_artefacts_are(suite, prepared):
     suite.artefacts = ArtefactsEntry(kinds=["noise"], severities=[1])
-    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, "the command")
+    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, {}, "the command")
     assert plan["artefacts"]["severities"] == [1]
     assert plan["artefacts"]["parameters"][0]["parameters"][0]["levels"] == [1.5]
     assert plan["jobs"][0]["artefacts"] == {"kinds": ["noise"], "severities": [1]}
+
+
+def test_row_that_names_its_data_sets_meets_no_other(suite, prepared):
+    suite.data["skin"] = suite.data["brain"]
+    suite.models["B"].data = ["skin"]
+    jobs = make_jobs(suite, prepared | {"skin": replace(prepared["brain"], key="l")})
+    assert {(job.model, job.data) for job in jobs} == {("A", "brain"), ("A", "skin"), ("B", "skin")}
+
+
+def test_reason_to_skip_a_row_is_in_its_jobs_and_not_in_their_keys(suite, prepared):
+    before = keys(suite, prepared)
+    suite.models["B"].skip = "Its weights need a hub."
+    assert [job.skip for job in make_jobs(suite, prepared)] == ["", "", *["Its weights need a hub."] * 2]
+    assert keys(suite, prepared) == before
+
+
+def test_row_with_a_budget_in_minutes_has_jobs_when_its_speed_is_known(suite, prepared):
+    suite.models["B"].trainer = {"max_minutes": 2.0}
+    assert {job.model for job in make_jobs(suite, prepared)} == {"A"}
+    ((key, job),) = unmeasured_jobs(suite, prepared, {}).items()
+    assert (job.model, job.seed, job.trainer) == ("B", 0, {})
+    speeds = {key: Speed(model="B", data="brain", steps_per_second=0.5)}
+    assert unmeasured_jobs(suite, prepared, speeds) == {}
+    assert [job.trainer for job in make_jobs(suite, prepared, speeds) if job.model == "B"] == [{"max_steps": 60}] * 2
+
+
+def test_speed_is_known_whatever_the_minutes_and_not_for_another_model(suite, prepared):
+    suite.models["B"].trainer = {"max_minutes": 2.0}
+    (key,) = unmeasured_jobs(suite, prepared, {})
+    suite.models["B"].trainer["max_minutes"] = 3.0
+    assert set(unmeasured_jobs(suite, prepared, {})) == {key}
+    suite.models["B"].init_args["width"] = 9
+    assert set(unmeasured_jobs(suite, prepared, {})) != {key}
+
+
+def test_skipped_row_with_a_budget_in_minutes_is_not_measured_and_stands_in_the_plan(suite, prepared):
+    suite.models["B"].trainer, suite.models["B"].skip = {"max_minutes": 2.0}, "Needs a hub."
+    assert unmeasured_jobs(suite, prepared, {}) == {}
+    assert [job.model for job in make_jobs(suite, prepared)] == ["A", "A", "B", "B"]
 
 
 def test_note_and_role_of_a_row_do_not_change_its_keys(suite, prepared):
@@ -105,7 +145,7 @@ def test_note_and_role_of_a_row_do_not_change_its_keys(suite, prepared):
 
 
 def test_plan_says_what_runs(suite, prepared):
-    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, "the command")
+    plan = describe_plan(suite, make_jobs(suite, prepared), prepared, {}, "the command")
     assert plan["jobs"][0]["model"] == "A"
     assert plan["jobs"][0]["key"] == keys(suite, prepared)[0]
     assert plan["data"]["brain"]["split_sha256"] == "s"

@@ -98,6 +98,54 @@ def test_any_leaf_can_be_overridden_from_the_command_line(content, write, option
     assert read(read_suite(write(content), options)) == expected
 
 
+def test_row_runs_on_every_data_set_unless_it_names_some(content, write):
+    content["data"]["skin"] = content["data"]["brain"]
+    content["models"]["Patch-GAN"]["data"] = ["skin"]
+    models = read_suite(write(content)).models
+    runs_on = {name: [data for data in ("brain", "skin") if row.runs_on(data)] for name, row in models.items()}
+    assert runs_on == {"Patch-GAN": ["skin"], "v1.5 untrained": ["brain", "skin"]}
+    assert read_suite(write(content), ["--models.Patch-GAN.data", "null"]).models["Patch-GAN"].runs_on("brain")
+
+
+def test_empty_skip_on_the_command_line_runs_a_skipped_row(content, write):
+    content["models"]["Patch-GAN"]["skip"] = "Needs a hub."
+    assert read_suite(write(content)).models["Patch-GAN"].skip == "Needs a hub."
+    assert read_suite(write(content), ["--models.Patch-GAN.skip", ""]).models["Patch-GAN"].skip == ""
+
+
+ANCHORED = """
+x-trainer: &trainer {max_epochs: 3}
+x-row: &row {class_path: package.Model, trainer: *trainer, init_args: &arguments {width: 8}}
+name: tiny
+question: "?"
+method: A
+seeds: [0]
+data: {brain: {class_path: package.Data, init_args: {root: here}}}
+models:
+  A: {<<: *row, role: method}
+  B: {<<: *row, init_args: {<<: *arguments, width: 4}}
+"""
+
+
+def test_anchors_and_merge_keys_spell_rows_that_an_override_changes_one_by_one(write):
+    suite = read_suite(write(ANCHORED), ["--models.A.trainer.max_epochs=9"])
+    assert (suite.models["A"].trainer, suite.models["B"].trainer) == ({"max_epochs": 9}, {"max_epochs": 3})
+    assert (suite.models["A"].init_args, suite.models["B"].init_args) == ({"width": 8}, {"width": 4})
+    assert "x-row" not in dump_suite(suite)
+
+
+@pytest.mark.parametrize("name", ["A", '"A"'])
+def test_two_rows_with_one_name_are_a_sentence(write, name):
+    twice = ANCHORED + f"  {name}: {{<<: *row}}\n"
+    with pytest.raises(InputError, match=r"suite\.yaml: line 12 has the key 'A' again, which line 10 has"):
+        read_suite(write(twice))
+
+
+def test_anchor_that_holds_itself_is_a_sentence(write):
+    with pytest.raises(InputError, match="an anchor holds itself"):
+        read_suite(write(ANCHORED.replace("width: 4", "deep: &deep {deeper: *deep}")))
+
+
 def test_suite_without_artefacts_asks_for_none(content, write):
     assert read_suite(write(content)).artefacts is None
 
@@ -111,6 +159,13 @@ def test_artefacts_of_a_suite_are_all_of_them_unless_said_otherwise(content, wri
 def test_artefacts_can_be_set_and_switched_on_from_the_command_line(content, write):
     suite = read_suite(write(content), ["--artefacts.severities", "[2]", "--artefacts.kinds=[motion]"])
     assert (suite.artefacts.kinds, suite.artefacts.severities) == (["motion"], [2])
+
+
+def test_loggers_are_read_and_overridden_as_the_other_entries(content, write):
+    content["loggers"] = {"board": {"class_path": "anomalib.loggers.AnomalibTensorBoardLogger"}}
+    suite = read_suite(write(content), ["--loggers.board.init_args.save_dir", "logs"])
+    assert suite.loggers["board"].init_args == {"save_dir": "logs"}
+    assert read_suite(write(dump_suite(suite))) == suite
 
 
 @pytest.mark.parametrize("artefacts", [None, {"kinds": ["gamma"], "severities": [5]}])
@@ -131,11 +186,31 @@ def test_dumped_suite_reads_back_as_the_same_suite(content, write, artefacts):
         ),
         (("models", "Patch-GAN", "role"), "hero", "models.Patch-GAN.role is 'hero'; expected one of method"),
         (("models", "v1.5 untrained", "trainer"), {}, "models.v1.5 untrained.trainer says no end of the training"),
+        (
+            ("models", "v1.5 untrained", "trainer"),
+            {"max_epochs": 0},
+            "trainer.max_epochs is 0; expected a positive number",
+        ),
+        (
+            ("models", "Patch-GAN", "trainer"),
+            {"max_steps": 1.5},
+            "trainer.max_steps is 1.5; expected a positive number",
+        ),
+        (
+            ("models", "v1.5 untrained", "trainer"),
+            {"max_steps": 1, "max_minutes": 1},
+            "has both max_steps and max_minutes; expected one of them",
+        ),
+        (("loggers",), {"mine": {}}, "loggers.mine has no class_path"),
+        (("loggers",), ["mine"], "loggers is no mapping"),
         (("models", "Patch-GAN", "trainer"), 3, "models.Patch-GAN.trainer is 3; expected a value of type dict"),
         (("models", "Patch-GAN", "overrides"), {"skin": {}}, "overrides names 'skin'; expected one of brain"),
         (("models", "Patch-GAN", "overrides"), {"brain": {"init": {}}}, "overrides.brain has the unknown key 'init'"),
         (("models", "Patch-GAN", "backends"), [1], "models.Patch-GAN.backends.0 is 1; expected a value of type str"),
         (("models", "Patch-GAN"), "package.Model", "models.Patch-GAN is 'package.Model'; expected a mapping"),
+        (("models", "Patch-GAN", "data"), ["skin"], r"models.Patch-GAN.data is \['skin'\]; expected some of brain"),
+        (("models", "Patch-GAN", "data"), [], r"models.Patch-GAN.data is \[\]; expected some of brain"),
+        (("models", "Patch-GAN", "data"), "brain", "models.Patch-GAN.data is 'brain'; expected a value of type list"),
         (("models",), None, "models is None; expected a mapping"),
         (("data", "brain", "init_args"), {}, "data.brain.init_args has no root; expected the folder"),
         (("data", "brain", "phantoms"), {"class": "x"}, "data.brain.phantoms has the unknown key 'class'"),

@@ -1,14 +1,20 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
+import errno
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.store import DataRecord, Run, Store
+from anomalib_patchgan.store import CannotWriteError, DataRecord, Run, Store
 
 
 def make_run(**changes) -> Run:
@@ -162,6 +168,71 @@ def test_exception_while_writing_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="could not convert"):
         Store(tmp_path).save_run(make_run(maps=np.array(["x", "y"])))
     assert not list((tmp_path / "jobs").iterdir())
+
+
+@pytest.mark.parametrize("writer", ["to_parquet", "savez_compressed", "write_text", "fsync", "rename"])
+def test_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path, monkeypatch, writer):
+    store = Store(tmp_path)
+    store.save_run(make_run(status="failed", error="It broke.", scores=None, maps=None))
+    before = {path.name: path.read_bytes() for path in (tmp_path / "jobs" / make_run().key).iterdir()}
+    owners = {"to_parquet": pd.DataFrame, "savez_compressed": np, "fsync": os}
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(owners.get(writer, Path), writer, full)
+    with pytest.raises(CannotWriteError, match=rf"{make_run().key} cannot be written \(No space left on device\)"):
+        store.save_run(make_run())
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in (tmp_path / "jobs" / make_run().key).iterdir()} == before
+    assert [path.name for path in (tmp_path / "jobs").iterdir()] == [make_run().key]
+
+
+def test_plan_that_finds_no_room_leaves_the_one_that_was_there(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.save_plan({"suite": "tiny"})
+
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(CannotWriteError, match=r"plan.json cannot be written \(No space left on device\)"):
+        store.save_plan({"suite": "other"})
+    assert store.load_plan() == {"suite": "tiny"}
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_store_is_locked_for_one_writer_at_a_time(tmp_path):
+    first, second = Store(tmp_path / "store"), Store(tmp_path / "store")
+    with (
+        first.locked(),
+        pytest.raises(InputError, match=rf"store is being written by process {os.getpid()} on .*; expected one run"),
+    ):
+        second.locked().__enter__()
+    with second.locked():
+        pass
+
+
+def test_lock_of_a_process_that_was_killed_holds_nothing(tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path; from anomalib_patchgan.store.lock import locked\n"
+        "with locked(Path(sys.argv[1])): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -signal.SIGKILL
+    assert (tmp_path / ".lock-owner").exists()
+    with Store(tmp_path).locked():
+        pass
+
+
+def test_runs_are_summarised_without_their_tables(tmp_path):
+    store = Store(tmp_path)
+    assert list(store.summaries()) == []
+    store.save_run(make_run())
+    store.save_run(make_run(key="f" * 16, status="failed", scores=None, maps=None))
+    assert [(run.status, run.timings, run.scores) for run in store.summaries()] == [
+        ("finished", {"fit": 1.5}, None),
+        ("failed", {"fit": 1.5}, None),
+    ]
 
 
 def test_other_schema_version_is_a_sentence(tmp_path):
