@@ -75,7 +75,7 @@ def test_help_imports_no_heavy_package():
         (["benchmark"], "benchmark has no suite; expected"),
         (["benchmark", "--dry-run"], "benchmark has no suite; expected"),
         (["benchmark", "absent.yaml"], "absent.yaml cannot be read"),
-        (["report"], "store"),
+        (["report"], "STORE"),
         (["report", "absent"], "absent is not a result store"),
         (["prepare", "--strict"], "data"),
         (["prepare", "--data", "anomalib_patchgan.data.BraTS2019", "--data.root", "absent"], "absent: found no such"),
