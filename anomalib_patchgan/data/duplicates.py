@@ -118,7 +118,8 @@ def _unit_vectors(thumbnails: NDArray[np.int8]) -> NDArray[np.float32]:
     details = thumbnails.astype(np.float32)
     details -= details.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(details, axis=1, keepdims=True)
-    return details / np.where(lengths > 0, lengths, 1)
+    details /= np.where(lengths > 0, lengths, 1)
+    return details
 
 
 def check_duplicates(groups: Mapping[str, Iterable[str]], fingerprints: Sequence[Fingerprint]) -> int:
