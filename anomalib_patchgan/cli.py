@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The console script: ``anomalib-patchgan benchmark | report | prepare | leak-meter | phantoms``.
+"""The console script: ``anomalib-patchgan benchmark | report | prepare | ...``.
 
 Only the parser of the command that was asked for is built, and heavy packages are imported inside the commands, so that
 ``--help`` answers at once.
@@ -24,6 +24,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan import __version__
+from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
 
 PROGRAM = "anomalib-patchgan"
@@ -176,17 +177,32 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
 
 
 def _fill_report(parser: ArgumentParser) -> None:
-    parser.description = "Rebuild the report from the results in a store, without torch."
-    parser.add_argument("store", type=Path, help="folder of the results, as stores/quickstart")
-    parser.add_argument("--output", type=Path, help="folder of the report; reports/<name of the suite> when not given")
+    parser.usage = f"{PROGRAM} report STORE | --compare A B | --leaderboard DIR [--output FOLDER]"
+    parser.description = "Rebuild the report from the results in a store, without torch, or set several side by side."
+    parser.add_argument("store", type=Path, nargs="?", help="folder of the results, as stores/quickstart")
+    parser.add_argument("--compare", type=Path, nargs=2, help="two stores: what moved from the first to the second")
+    parser.add_argument("--leaderboard", type=Path, help="folder of many stores: one page for all of them")
+    parser.add_argument("--output", type=Path, help="folder of the report; one in reports/ when not given")
+    parser.add_argument("--pdf", action="store_true", help="write each figure of a report as PDF, too")
 
 
 def _report(options: Namespace, typed: list[str]) -> int:
-    from anomalib_patchgan.report import write_report
+    from anomalib_patchgan.report import write_comparison, write_leaderboard, write_report
     from anomalib_patchgan.store import Store
 
-    plan = Store(options.store).load_plan()
-    print(write_report(options.store, options.output or Path("reports") / plan["suite"], plan["command"]))
+    if sum(bool(given) for given in (options.store, options.compare, options.leaderboard)) != 1:
+        raise InputError("report takes one of STORE, --compare A B and --leaderboard DIR.")
+    reports = Path("reports")
+    if options.compare:
+        first, second = options.compare
+        output = options.output or reports / f"{first.name}-to-{second.name}"
+        print(write_comparison(first, second, output))
+    elif options.leaderboard:
+        print(write_leaderboard(options.leaderboard, options.output or reports / "leaderboard"))
+    else:
+        plan = Store(options.store).load_plan()
+        output = options.output or reports / plan["suite"]
+        print(write_report(options.store, output, plan["command"], options.pdf))
     return 0
 
 
@@ -321,7 +337,7 @@ COMMANDS = {
         prepare=_benchmark_arguments,
     ),
     "report": Command(
-        summary="rebuild the report of a suite that has run",
+        summary="rebuild the report of a suite that has run, compare two, or list many",
         fill_parser=_fill_report,
         run=_report,
     ),
@@ -339,6 +355,31 @@ COMMANDS = {
         summary="write synthetic data in the layout of a real collection",
         fill_parser=_fill_phantoms,
         run=_phantoms,
+    ),
+    "export": Command(
+        summary="export a trained model to OpenVINO",
+        fill_parser=deployment.fill_export,
+        run=deployment.export,
+    ),
+    "parity": Command(
+        summary="check that exported models decide as the trained one does",
+        fill_parser=deployment.fill_parity,
+        run=deployment.parity,
+    ),
+    "latency": Command(
+        summary="measure the speed of a trained model in every way to run it",
+        fill_parser=deployment.fill_latency,
+        run=deployment.latency,
+    ),
+    "serve": Command(
+        summary="write a repository for OpenVINO Model Server",
+        fill_parser=deployment.fill_serve,
+        run=deployment.serve,
+    ),
+    "predict": Command(
+        summary="score files with an exported model",
+        fill_parser=deployment.fill_predict,
+        run=deployment.predict,
     ),
 }
 

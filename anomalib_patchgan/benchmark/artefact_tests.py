@@ -17,6 +17,7 @@ from anomalib_patchgan.benchmark.recorder import RawScoreRecorder
 from anomalib_patchgan.benchmark.suite import ArtefactsEntry
 from anomalib_patchgan.data.artefacts import ARTEFACTS
 from anomalib_patchgan.data.artefacts.dataset import ArtefactDataset
+from anomalib_patchgan.store.maps import at_map_size
 
 
 def score_under_artefacts(
@@ -73,4 +74,4 @@ def score_under_artefacts(
 
 
 def _lesions(dataset: ArtefactDataset) -> NDArray[np.bool_]:
-    return torch.stack([dataset.lesion(index) for index in range(len(dataset))]).numpy()
+    return at_map_size(torch.stack([dataset.lesion(index) for index in range(len(dataset))]).numpy())

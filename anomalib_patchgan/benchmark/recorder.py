@@ -21,6 +21,8 @@ from anomalib.data import InferenceBatch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import SequentialSampler
 
+from anomalib_patchgan.store.maps import stored_map_size
+
 TrackEpoch = Callable[[str, int, int], None]
 
 
@@ -96,14 +98,14 @@ class RawScoreRecorder(Callback):
     """Keep what the report is made of.
 
     Args:
-        image_size: Height and width at which maps are kept, the data set's.
+        image_size: Height and width of the data set's images; maps are kept at this size or smaller.
         track: Called with a stage, the steps of it that are done, and all of them.
     """
 
     def __init__(self, image_size: tuple[int, int], track: TrackEpoch) -> None:
         super().__init__()
         self.seconds: dict[str, float] = {}
-        self._image_size = image_size
+        self._map_size = stored_map_size(image_size)
         self._track = track
         self._calibration = _Batches()
         self._test = _Batches()
@@ -208,7 +210,7 @@ class RawScoreRecorder(Callback):
         self._test.add(outputs)
         self._test.add_labels(outputs, pl_module.post_processor)
         if outputs.anomaly_map is not None:
-            self._test.add_maps(outputs.anomaly_map, self._image_size)
+            self._test.add_maps(outputs.anomaly_map, self._map_size)
         self._track(self._test_stage, batch_idx + 1, self._test_batches)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import ndimage
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import resize_image
@@ -26,6 +25,8 @@ _THUMBNAIL_SIDE = 64
 _DETAIL = 2
 # Heights, as shares of the extent, of the slices that stand for a volume.
 _SLICE_HEIGHTS = (0.35, 0.5, 0.65)
+# Images that are compared with as many others at a time.
+_BLOCK = 64
 SIMILARITY = 0.96
 """Correlation of two thumbnails from which on two images count as the same; docs/splits.md says what it rests on."""
 
@@ -68,6 +69,9 @@ def thumbnail(image: NDArray[Any]) -> NDArray[np.int8]:
     if image.ndim == 3:
         slices = [image[round(height * (len(image) - 1))] for height in _SLICE_HEIGHTS]
         return np.concatenate([thumbnail(part) for part in slices])
+    # Slow to import, and needed only where collections are prepared; the predictor reads volumes without.
+    from scipy import ndimage
+
     side = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
     intensities = np.ascontiguousarray(image, dtype=np.float32)
     small, shown = resize_image(intensities, side), resize_image((intensities != 0).astype(np.float32), side)
@@ -90,20 +94,31 @@ def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[Fingerpri
     """
     if len(fingerprints) < 2:
         return []
-    details = np.stack([fingerprint.thumbnail for fingerprint in fingerprints]).astype(np.float32)
-    details -= details.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(details, axis=1, keepdims=True)
-    details /= np.where(lengths > 0, lengths, 1)
+    thumbnails = np.stack([fingerprint.thumbnail for fingerprint in fingerprints])
     _, contents = np.unique([fingerprint.content for fingerprint in fingerprints], return_inverse=True)
     found = []
-    for index, own in enumerate(fingerprints):
-        similarity = details[index + 1 :] @ details[index]
-        similarity[contents[index + 1 :] == contents[index]] = 1.0
-        for offset in np.flatnonzero(similarity >= SIMILARITY):
-            other = fingerprints[index + 1 + int(offset)]
-            if other.subject != own.subject:
-                found.append((own, other, float(similarity[offset])))
-    return sorted(found, key=lambda pair: -pair[2])
+    # Block against block, so that the memory does not grow with the collection by more than its thumbnails.
+    for first in range(0, len(thumbnails), _BLOCK):
+        own = _unit_vectors(thumbnails[first : first + _BLOCK])
+        for second in range(first, len(thumbnails), _BLOCK):
+            similarity = own @ _unit_vectors(thumbnails[second : second + _BLOCK]).T
+            same = contents[first : first + _BLOCK, None] == contents[None, second : second + _BLOCK]
+            similarity[same] = 1.0
+            found += [
+                (first + row, second + column, float(similarity[row, column]))
+                for row, column in np.argwhere(similarity >= SIMILARITY).tolist()
+                if first + row < second + column
+            ]
+    pairs = [(fingerprints[one], fingerprints[other], similarity) for one, other, similarity in sorted(found)]
+    return sorted((pair for pair in pairs if pair[0].subject != pair[1].subject), key=lambda pair: -pair[2])
+
+
+def _unit_vectors(thumbnails: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Rows of mean 0 and length 1, so that their product is a correlation; zeros for a row without spread."""
+    details = thumbnails.astype(np.float32)
+    details -= details.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(details, axis=1, keepdims=True)
+    return details / np.where(lengths > 0, lengths, 1)
 
 
 def check_duplicates(groups: Mapping[str, Iterable[str]], fingerprints: Sequence[Fingerprint]) -> int:

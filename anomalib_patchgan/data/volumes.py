@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ _CODES = IntensityRange(1.0, 65535.0)
 _HASHED_SLICES = 8
 # What is done to a few slices at a time stays in the processor's cache and needs little further memory.
 _SLICES_AT_A_TIME = 4
+# Fields that say where the kept box lies.
+_PLACE = ("shape", "spacing", "origin", "extent", "counts")
 
 _of_thread = threading.local()
 
@@ -55,43 +58,32 @@ class Window:
     width: int
 
 
-@dataclass(frozen=True)
-class PreparedStack:
-    """A stack of axial slices on disk, of which only the smallest box around its non-zero voxels is kept.
+@dataclass(frozen=True, kw_only=True)
+class AxialStack(ABC):
+    """A stack of axial slices, of which only the smallest box around its non-zero voxels is kept.
 
     Attributes:
-        folder: Its cache entry.
         shape: Slices, rows and columns of the whole stack.
         spacing: Distance in mm between neighbours along each axis.
         origin: Slice, row and column of the whole stack at which the kept box begins.
         extent: Slices, rows and columns of the kept box.
         counts: Non-zero pixels of every slice of the whole stack.
-        content: SHA-256 of every eighth slice of the kept box; empty for a mask.
-        details: Bytes of the thumbnail of the kept box, see :func:`~anomalib_patchgan.data.duplicates.thumbnail`; empty
-            for a mask.
         intensity_range: Intensities of the file that become 0 and 1; None for a mask.
-        stored_range: What is on disk for these two; None for a mask.
+        stored_range: What is stored for these two; None for a mask.
     """
 
-    folder: Path
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     origin: tuple[int, int, int]
     extent: tuple[int, int, int]
     counts: tuple[int, ...]
-    content: str
-    details: bytes
     intensity_range: IntensityRange | None = None
     stored_range: IntensityRange | None = None
 
-    def fingerprint(self, subject: str, source: Path) -> Fingerprint:
-        """What the volume is recognised by.
-
-        Args:
-            subject: Whose it is.
-            source: Its file.
-        """
-        return Fingerprint(subject, source, self.content, np.frombuffer(self.details, dtype=np.int8))
+    @property
+    @abstractmethod
+    def stored(self) -> NDArray[Any]:
+        """The kept box, 0 for background, ``[slices, rows, columns]``; bool for a mask."""
 
     @property
     def centre(self) -> tuple[int, int]:
@@ -118,7 +110,7 @@ class PreparedStack:
         Returns:
             What is stored, 0 for background, ``[window.height, window.width]``; bool for a mask.
         """
-        box = open_array(self.folder)
+        box = self.stored
         result = np.zeros((window.height, window.width), dtype=box.dtype)
         depth, height, width = box.shape
         if not 0 <= slice_index - self.origin[0] < depth:
@@ -154,6 +146,78 @@ class PreparedStack:
         return intensities
 
 
+@dataclass(frozen=True, kw_only=True)
+class PreparedStack(AxialStack):
+    """A stack of axial slices on disk.
+
+    Attributes:
+        folder: Its cache entry.
+        content: SHA-256 of every eighth slice of the kept box; empty for a mask.
+        details: Bytes of the thumbnail of the kept box, see :func:`~anomalib_patchgan.data.duplicates.thumbnail`; empty
+            for a mask.
+    """
+
+    folder: Path
+    content: str
+    details: bytes
+
+    @property
+    def stored(self) -> NDArray[Any]:
+        """The kept box, mapped into memory."""
+        return open_array(self.folder)
+
+    def fingerprint(self, subject: str, source: Path) -> Fingerprint:
+        """What the volume is recognised by.
+
+        Args:
+            subject: Whose it is.
+            source: Its file.
+        """
+        return Fingerprint(subject, source, self.content, np.frombuffer(self.details, dtype=np.int8))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledStack(AxialStack):
+    """A stack of axial slices in memory.
+
+    Attributes:
+        box: The kept box.
+    """
+
+    box: NDArray[Any]
+
+    @property
+    def stored(self) -> NDArray[Any]:
+        """The kept box."""
+        return self.box
+
+
+def scale_volume(path: Path, volume: Volume, declared: IntensityRange | None = None) -> ScaledStack:
+    """Find what the intensities of a volume are scaled by, and keep the box around what is not background.
+
+    Args:
+        path: Where it came from, for the message.
+        volume: The volume.
+        declared: As of :func:`prepare_intensities`.
+
+    Raises:
+        InputError: If it is empty or has one intensity only.
+    """
+    # From a declared range on, background is zero here too.
+    voxels = _above(volume.data, declared.low) if declared else volume.data
+    box = _Box.around(voxels)
+    kept = np.ascontiguousarray(voxels[box.where])
+    found = declared or tissue_range(_without_background(kept, sum(box.counts)))
+    if found is None or not kept.size:
+        raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected an image.")
+    if voxels.dtype.name in _KEPT_AS_THEY_ARE:
+        stored, stored_range = kept, found
+    else:
+        scaled_by = IntensityRange(0.0, found.high - found.low) if declared else found
+        stored, stored_range = encode_intensities(kept, scaled_by), _CODES
+    return ScaledStack(**_placed(box.facts(volume)), intensity_range=found, stored_range=stored_range, box=stored)
+
+
 def prepare_intensities(path: Path, cache_dir: Path, declared: IntensityRange | None = None) -> PreparedStack:
     """Read a volume, find what its intensities are scaled by, and keep the box around what is not background.
 
@@ -171,25 +235,15 @@ def prepare_intensities(path: Path, cache_dir: Path, declared: IntensityRange | 
     folder = entry_folder(cache_dir, path, {"kind": "intensities", **by})
     if not has_entry(folder):
         volume = read_volume(path, _read_buffer())
-        # From a declared range on, background is zero here too.
-        voxels = _above(volume.data, declared.low) if declared else volume.data
-        box = _Box.around(voxels)
-        kept = np.ascontiguousarray(voxels[box.where])
-        found = declared or tissue_range(_without_background(kept, sum(box.counts)))
-        if found is None or not kept.size:
-            raise InputError(f"{path}: found a volume that is empty or of one intensity only, expected an image.")
-        if voxels.dtype.name in _KEPT_AS_THEY_ARE:
-            stored, stored_range = kept, found
-        else:
-            scaled_by = IntensityRange(0.0, found.high - found.low) if declared else found
-            stored, stored_range = encode_intensities(kept, scaled_by), _CODES
-        identity = {
-            "intensity_range": [found.low, found.high],
-            "stored_range": [stored_range.low, stored_range.high],
-            "content": content_sha256(stored[::_HASHED_SLICES]),
-            "details": base64.b64encode(thumbnail(stored).tobytes()).decode(),
+        scaled = scale_volume(path, volume, declared)
+        ranges = {"intensity_range": scaled.intensity_range, "stored_range": scaled.stored_range}
+        facts = {
+            **{name: getattr(scaled, name) for name in _PLACE},
+            **{name: [found.low, found.high] for name, found in ranges.items() if found is not None},
+            "content": content_sha256(scaled.stored[::_HASHED_SLICES]),
+            "details": base64.b64encode(thumbnail(scaled.stored).tobytes()).decode(),
         }
-        write_entry(folder, stored, {**box.facts(volume), **identity})
+        write_entry(folder, scaled.stored, facts)
     return _load(folder)
 
 
@@ -305,14 +359,15 @@ def _extent(occupied: NDArray[np.bool_]) -> slice:
 def _load(folder: Path) -> PreparedStack:
     facts = read_facts(folder)
     return PreparedStack(
+        **_placed(facts),
         folder=folder,
-        shape=tuple(facts["shape"]),
-        spacing=tuple(facts["spacing"]),
-        origin=tuple(facts["origin"]),
-        extent=tuple(facts["extent"]),
-        counts=tuple(facts["counts"]),
         content=facts.get("content", ""),
         details=base64.b64decode(facts.get("details", "")),
         intensity_range=IntensityRange(*facts["intensity_range"]) if "intensity_range" in facts else None,
         stored_range=IntensityRange(*facts["stored_range"]) if "stored_range" in facts else None,
     )
+
+
+def _placed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the kept box lies, as the fields of a stack."""
+    return {name: tuple(facts[name]) for name in _PLACE}

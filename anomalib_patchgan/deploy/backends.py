@@ -3,47 +3,59 @@
 
 """Ways to run a trained model on images, all with the same call."""
 
+from __future__ import annotations
+
 import timeit
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import torch
-from anomalib.models import AnomalibModule
 from numpy.typing import NDArray
 
-# What a backend gives for images [N, 3, H, W]: calibrated scores [N], labels [N], and maps [N, 1, H, W] or None.
-Outputs = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
-Predict = Callable[[NDArray[np.float32]], Outputs]
+from anomalib_patchgan.deploy.device import computes_bfloat16
+from anomalib_patchgan.deploy.export import Exporter
+from anomalib_patchgan.deploy.graph import quiet
+from anomalib_patchgan.deploy.runtimes import Outputs, Predict, UnsupportedError, run_onnx, run_openvino
+
+# Opens a backend on a model, in a folder of its own, with so many threads.
+Open = Callable[[Exporter, Path, int], Predict]
 
 
-def open_pytorch(model: AnomalibModule, folder: Path, input_size: tuple[int, int], threads: int) -> Predict:
+@dataclass(frozen=True)
+class Backend:
+    """A way to run a model.
+
+    Attributes:
+        precision: What it computes in: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        open: Opens it.
+    """
+
+    precision: str
+    open: Open
+
+
+def open_pytorch(exporter: Exporter, folder: Path, threads: int) -> Predict:
     """Run the module's own forward, eager, in 32 bits, on the CPU, with as many of the threads as serve it best.
 
     On one small image several threads can cost eager PyTorch more than they bring; a speed-up against that would
     flatter the other backends.
 
     Args:
-        model: A trained model; it is set to evaluation.
+        exporter: The model.
         folder: Unused; nothing is written.
-        input_size: Height and width of the images.
         threads: Threads of torch at most, for the whole process.
 
     Returns:
         The backend.
     """
     del folder
-    model = model.cpu().eval()
-
-    def predict(images: NDArray[np.float32]) -> Outputs:
-        with torch.inference_mode():
-            output = model(torch.from_numpy(images))
-        maps = None if output.anomaly_map is None else output.anomaly_map.numpy()
-        return output.pred_score.numpy().reshape(-1), output.pred_label.numpy().reshape(-1), maps
-
-    image = np.zeros((1, 3, *input_size), dtype=np.float32)
+    predict = partial(run_torch, exporter.graph)
+    image = np.zeros((1, 3, *exporter.input_size), dtype=np.float32)
 
     def seconds(count: int) -> float:
         torch.set_num_threads(count)
@@ -53,48 +65,87 @@ def open_pytorch(model: AnomalibModule, folder: Path, input_size: tuple[int, int
     return predict
 
 
-def open_openvino(model: AnomalibModule, folder: Path, input_size: tuple[int, int], threads: int) -> Predict:
-    """Export by anomalib's own route, compile, and run in 32 bits on the CPU.
+def open_compiled(exporter: Exporter, folder: Path, threads: int) -> Predict:
+    """Run the module through ``torch.compile``, in 32 bits, on the CPU.
 
     Args:
-        model: A trained model.
-        folder: Where the representation is written.
-        input_size: Height and width of the images.
-        threads: Threads of one inference.
+        exporter: The model.
+        folder: Unused.
+        threads: Threads of torch, for the whole process.
 
-    Returns:
-        The backend.
+    Raises:
+        UnsupportedError: If the compiler cannot be used here, for instance where there is no C++ compiler.
     """
-    # Opset 18 is what the exporter makes; asking for less only starts a conversion that fails.
-    path = model.cpu().eval().to_openvino(folder, input_size=input_size, onnx_kwargs={"opset_version": 18})
-    compiled = openvino.Core().compile_model(
-        path,
-        "CPU",
-        # On CPUs with bfloat16 OpenVINO would silently run in it, with other scores.
-        {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads},
-    )
-    request = compiled.create_infer_request()
-    names = {name for output in compiled.outputs for name in output.get_names()}
-
-    def predict(images: NDArray[np.float32]) -> Outputs:
-        request.infer({0: images})
-        maps = request.get_tensor("anomaly_map").data.copy() if "anomaly_map" in names else None
-        scores, labels = (request.get_tensor(name).data.copy().reshape(-1) for name in ("pred_score", "pred_label"))
-        return scores, labels, maps
-
+    del folder
+    torch.set_num_threads(threads)
+    predict = partial(run_torch, torch.compile(exporter.graph))
+    try:
+        with quiet():
+            predict(np.zeros((1, 3, *exporter.input_size), dtype=np.float32))
+    except Exception as error:
+        raise UnsupportedError(f"torch.compile: found {_first_line(error)}, expected it to run here.") from error
     return predict
 
 
-def exported_bytes(folder: Path) -> int | None:
-    """Size of what an export wrote into a folder, or None where it wrote nothing."""
-    sizes = [file.stat().st_size for file in folder.rglob("*") if file.suffix in {".xml", ".bin"}]
-    return sum(sizes) if sizes else None
+def open_onnxruntime(exporter: Exporter, folder: Path, threads: int) -> Predict:
+    """Run the exported graph by ONNX Runtime, in 32 bits, on the CPU.
+
+    Args:
+        exporter: The model.
+        folder: Where the graph is written.
+        threads: Threads of one inference.
+
+    Raises:
+        UnsupportedError: If ONNX Runtime is not installed.
+    """
+    if find_spec("onnxruntime") is None:
+        raise UnsupportedError("onnxruntime: found it not installed, expected the package of this name.")
+    return run_onnx(exporter.write_onnx(folder), threads)
+
+
+def open_openvino(precision: str, exporter: Exporter, folder: Path, threads: int) -> Predict:
+    """Export to OpenVINO in a precision, compile, and run on the CPU.
+
+    Args:
+        precision: Name of a precision of the export.
+        exporter: The model.
+        folder: Where the representation is written.
+        threads: Threads of one inference.
+
+    Raises:
+        UnsupportedError: If this CPU does not compute in that precision.
+    """
+    if precision == "bf16" and not computes_bfloat16("CPU"):
+        raise UnsupportedError("CPU: found no bfloat16 among what it computes in, expected it for this backend.")
+    return run_openvino(exporter.write(folder, precision), threads)
+
+
+def run_torch(graph: Callable[[torch.Tensor], Any], images: NDArray[np.float32]) -> Outputs:
+    """Run a graph by PyTorch.
+
+    Args:
+        graph: A :class:`~anomalib_patchgan.deploy.graph.DeployedGraph`, or its compiled form.
+        images: [N, 3, H, W] in [0, 1].
+    """
+    with torch.inference_mode():
+        raw, score, label, *rest = (output.numpy() for output in graph(torch.from_numpy(images)))
+    return Outputs(raw, score, label, rest[0] if rest else None)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__} ({lines[0]})" if lines else type(error).__name__
 
 
 # Every backend by the name a suite calls it.
-BACKENDS: dict[str, Callable[[AnomalibModule, Path, tuple[int, int], int], Predict]] = {
-    "pytorch_fp32": open_pytorch,
-    "openvino_fp32": open_openvino,
+BACKENDS: dict[str, Backend] = {
+    "pytorch_fp32": Backend("fp32", open_pytorch),
+    "pytorch_compiled": Backend("fp32", open_compiled),
+    "onnxruntime_fp32": Backend("fp32", open_onnxruntime),
+    **{
+        f"openvino_{precision}": Backend(precision, partial(open_openvino, precision))
+        for precision in ("fp32", "fp16", "bf16", "int8")
+    },
 }
 # The one that the others are compared with.
 REFERENCE = "pytorch_fp32"

@@ -13,16 +13,17 @@ from anomalib.data import AnomalibDataModule
 from anomalib.models import AnomalibModule
 from numpy.typing import NDArray
 
-from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE, Outputs, Predict, exported_bytes
+from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE
+from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
+from anomalib_patchgan.deploy.parity import count_flips
+from anomalib_patchgan.deploy.runtimes import BATCH, Outputs, Predict, UnsupportedError, exported_bytes, predict_all
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation.image import auroc
 
 # Single images per backend that are timed, after the warm-up, in rounds that take turns between the backends.
 CALLS, WARM_UP, ROUNDS = 200, 20, 5
-# Images per call where throughput is measured, and calls of it per round.
-BATCH, BATCH_CALLS = 16, 3
-# A calibrated score this close to the threshold of 0.5 is a tie: rounding may flip its label either way.
-TIE = 1e-6
+# Calls of a batch per round, where throughput is measured.
+BATCH_CALLS = 3
 
 
 def deployment_rows(
@@ -43,7 +44,7 @@ def deployment_rows(
 
     Returns:
         One row per backend, the reference first, as the result store's schema tells. A backend that fails is a row
-        with status "failed" and a note.
+        with status "failed" and a note, one that this machine cannot run a row with status "unsupported".
 
     Raises:
         InputError: A backend of an unknown name.
@@ -51,31 +52,35 @@ def deployment_rows(
     unknown = [name for name in backends if name not in BACKENDS]
     if unknown:
         raise InputError(f"backends: found {unknown[0]!r}, expected names among {', '.join(BACKENDS)}.")
-    images, labels = _test_set(datamodule)
-    size = (images.shape[2], images.shape[3])
+    exporter = Exporter(model, datamodule)
+    images = stack_images(datamodule.test_data, exporter.input_size)
+    labels = labels_of(datamodule.test_data)
     names = [REFERENCE, *(name for name in backends if name != REFERENCE)]
     opened: dict[str, Predict] = {}
     outputs: dict[str, Outputs] = {}
-    failures: dict[str, str] = {}
+    failures: dict[str, tuple[str, str]] = {}
     for name in names:
         target = folder / name
         target.mkdir(parents=True, exist_ok=True)
         try:
-            opened[name] = BACKENDS[name](model, target, size, threads)
-            outputs[name] = _predict_all(opened[name], images)
+            opened[name] = BACKENDS[name].open(exporter, target, threads)
+            outputs[name] = predict_all(opened[name], images)
+        except UnsupportedError as error:
+            failures[name] = "unsupported", str(error)
         except Exception as error:  # noqa: BLE001 - any failure of an exporter is a row of the report
-            failures[name] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            failures[name] = "failed", str(error) if isinstance(error, InputError) else text
             opened.pop(name, None)
     timings = _time_side_by_side(opened, images)
     rows = []
     for name in names:
         row: dict[str, Any] = {
             "backend": name,
-            "precision": "fp32",
+            "precision": BACKENDS[name].precision,
             "samples": len(images),
             "threads": threads,
-            "status": "failed" if name in failures else "ok",
-            "note": failures.get(name),
+            "status": failures[name][0] if name in failures else "ok",
+            "note": failures[name][1] if name in failures else None,
         }
         if name in outputs and name in timings:
             row |= _parity(outputs[REFERENCE], outputs[name], labels) if REFERENCE in outputs else {}
@@ -86,35 +91,20 @@ def deployment_rows(
     return rows
 
 
-def _test_set(datamodule: AnomalibDataModule) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Images [N, 3, H, W] and labels [N] of the test set, in its order, not pre-processed by a model."""
-    data = datamodule.test_data
-    items = [data[index] for index in range(len(data))]
-    images = np.stack([item.image.numpy() for item in items]).astype(np.float32)
-    return images, np.array([int(item.gt_label) for item in items], dtype=np.int64)
-
-
-def _predict_all(predict: Predict, images: NDArray[np.float32]) -> Outputs:
-    parts = [predict(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-    scores, labels, maps = zip(*parts, strict=True)
-    return np.concatenate(scores), np.concatenate(labels), None if maps[0] is None else np.concatenate(maps)
-
-
 def _parity(reference: Outputs, other: Outputs, labels: NDArray[np.int64]) -> dict[str, Any]:
     """Differences of calibrated scores, maps, AUROC and labels; ties at the threshold are counted apart."""
-    difference = np.abs(reference[0].astype(np.float64) - other[0])
-    flipped = reference[1].astype(bool) != other[1].astype(bool)
-    tied = np.abs(reference[0] - 0.5) <= TIE
+    difference = np.abs(reference.score.astype(np.float64) - other.score)
+    flips, ties = count_flips(reference, other)
     maps = None
-    if reference[2] is not None and other[2] is not None:
-        maps = float(np.abs(reference[2].astype(np.float64) - other[2]).max())
+    if reference.map is not None and other.map is not None:
+        maps = float(np.abs(reference.map.astype(np.float64) - other.map).max())
     return {
         "score_max_abs_diff": float(difference.max()),
         "score_mean_abs_diff": float(difference.mean()),
         "map_max_abs_diff": maps,
-        "auroc_diff": auroc(labels, other[0]) - auroc(labels, reference[0]),
-        "label_flips": int((flipped & ~tied).sum()),
-        "label_ties": int(tied.sum()),
+        "auroc_diff": auroc(labels, other.score) - auroc(labels, reference.score),
+        "label_flips": flips,
+        "label_ties": ties,
     }
 
 

@@ -3,7 +3,7 @@
 
 """Readers of volumes, DICOM, photographs, rasters and masks, and intensity scaling. Nothing here needs torch."""
 
-from anomalib_patchgan.io.dicom import is_dicom, read_dicom_series
+from anomalib_patchgan.io.dicom import axial_volume, is_dicom, read_dicom_grid, read_dicom_series
 from anomalib_patchgan.io.images import (
     read_mask,
     read_photograph,
@@ -14,17 +14,21 @@ from anomalib_patchgan.io.images import (
     write_png,
 )
 from anomalib_patchgan.io.intensity import IntensityRange, tissue_range
+from anomalib_patchgan.io.native_space import NativeSpace
 from anomalib_patchgan.io.nifti import ReadBuffer, Volume, VolumeHeader, read_volume, read_volume_header
 from anomalib_patchgan.io.nifti_writer import write_volume
 from anomalib_patchgan.io.raster import Raster, read_raster, read_raster_mask, scale_raster
 
 __all__ = [
     "IntensityRange",
+    "NativeSpace",
     "Raster",
     "ReadBuffer",
     "Volume",
     "VolumeHeader",
+    "axial_volume",
     "is_dicom",
+    "read_dicom_grid",
     "read_dicom_series",
     "read_mask",
     "read_photograph",

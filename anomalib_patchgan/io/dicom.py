@@ -91,6 +91,34 @@ def read_dicom_series(folder: Path) -> Volume:
         InputError: If the folder holds no DICOM file, files of several series or orientations, a slice twice, or if a
             slice is missing.
     """
+    return axial_volume(read_dicom_grid(folder))
+
+
+def axial_volume(grid: nibabel.Nifti1Image) -> Volume:
+    """Turn a grid of voxels into a stack of axial slices.
+
+    Args:
+        grid: Voxels in any orientation.
+    """
+    image = nibabel.as_closest_canonical(grid)
+    voxels = np.asarray(image.dataobj, dtype=np.float32)
+    stack = np.ascontiguousarray(voxels.transpose(2, 1, 0)[:, ::-1, ::-1])
+    zooms = [float(zoom) for zoom in image.header.get_zooms()]
+    return Volume(stack, (zooms[2], zooms[1], zooms[0]))
+
+
+def read_dicom_grid(folder: Path) -> nibabel.Nifti1Image:
+    """Read the slices of one series as the scanner took them, with where they lie in the patient as NIfTI tells it.
+
+    Args:
+        folder: Folder with one file a slice, and no other DICOM files.
+
+    Returns:
+        Voxels ``[columns, rows, slices]`` and their affine matrix.
+
+    Raises:
+        InputError: As :func:`read_dicom_series`.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: found no such folder, expected one with the DICOM files of a series.")
     slices = {path: _open(path) for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)}
@@ -118,11 +146,7 @@ def read_dicom_series(folder: Path) -> Volume:
     affine[:3, 3] = _position(ordered[0], slices[ordered[0]])
     # DICOM counts to the patient's left and back, NIfTI to the right and front.
     affine[:2] *= -1
-    image = nibabel.as_closest_canonical(nibabel.Nifti1Image(np.stack(frames).transpose(2, 1, 0), affine))
-    voxels = np.asarray(image.dataobj, dtype=np.float32)
-    stack = np.ascontiguousarray(voxels.transpose(2, 1, 0)[:, ::-1, ::-1])
-    zooms = [float(zoom) for zoom in image.header.get_zooms()]
-    return Volume(stack, (zooms[2], zooms[1], zooms[0]))
+    return nibabel.Nifti1Image(np.stack(frames).transpose(2, 1, 0), affine)
 
 
 def _open(path: Path) -> FileDataset:

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from anomalib_patchgan.report.findings import DataResult
 from anomalib_patchgan.report.scores import run_threshold
-from anomalib_patchgan.store import Run, Store
+from anomalib_patchgan.store import DataRecord, Run, Store
 
 RULE = (
     "Chosen by rule from the test set, by the image score of the method's first finished seed. Best: the abnormal "
@@ -24,6 +24,10 @@ RULE = (
 )
 _TILE = 192
 _OUTLINE = (0, 230, 255)
+# Enough pixels for a percentile; all of them would need as much memory again as the maps.
+_PIXELS = 4_000_000
+# Share of the test pixels that the threshold of the page's slider leaves unmarked at first; no label is looked at.
+_MARKED_FROM = 99.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Tile:
     """One encoded picture.
 
     Attributes:
-        name: What it shows: ``input``, ``map`` or ``mask``.
+        name: What it shows: ``input``, ``map``, ``levels`` (the map in gray, for the page to colour) or ``mask``.
         content: The file's bytes.
         kind: ``jpeg`` or ``png``.
         width: In pixels.
@@ -60,13 +64,35 @@ class Example:
     lesion: str
     tiles: tuple[Tile, ...]
 
+    def tile(self, name: str) -> Tile | None:
+        """The picture of this name, or None."""
+        return next((tile for tile in self.tiles if tile.name == name), None)
+
+
+@dataclass(frozen=True)
+class MapScale:
+    """What the levels of the shown maps mean.
+
+    Attributes:
+        low: Value at level 0 and below.
+        high: Value at level 255 and above.
+        shares: [256] share of the test pixels above each level.
+        marked_from: Level above which pixels are marked at first.
+    """
+
+    low: float
+    high: float
+    shares: tuple[float, ...]
+    marked_from: int
+
 
 @dataclass(frozen=True)
 class Gallery:
-    """The examples of one data set, and what there is to say about them."""
+    """The examples of one data set, what there is to say about them, and what their maps' levels mean."""
 
     examples: tuple[Example, ...]
     remarks: tuple[str, ...]
+    scale: MapScale | None = None
 
 
 def choose(
@@ -107,15 +133,21 @@ def choose(
     return rules
 
 
-def gallery(store: Store, data: DataResult, method: str) -> Gallery:
-    """Make the examples of one data set from the method's first finished seed."""
+def gallery(store: Store, data: DataResult, record: DataRecord | None, method: str) -> Gallery:
+    """Make the examples of one data set from the method's first finished seed.
+
+    Args:
+        store: Where the maps are.
+        data: Results on the data set.
+        record: Its record with images and masks, or None where they cannot be read.
+        method: Name of the method's row.
+    """
     row = next((one for one in data.results if one.model == method and one.seeds), None)
     if row is None or data.record is None:
         return Gallery((), (f"No examples: {method} has no usable result on this data set.",))
     run = next(one for one in row.runs if one.seed == row.seeds[0].seed)
     maps = store.load_run(run.key, with_maps=True).maps
-    record = store.load_data(run.data_key)
-    if record.images is None or record.masks is None or run.scores is None:
+    if record is None or record.images is None or record.masks is None or run.scores is None:
         return Gallery((), ("No examples: the store holds no test images of this data set.",))
     threshold = run_threshold(run)
     scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
@@ -140,13 +172,12 @@ def gallery(store: Store, data: DataResult, method: str) -> Gallery:
                 tiles=_tiles(
                     record.images[position],
                     record.masks[position] if record.card.get("has_masks", True) else None,
-                    None if maps is None or scale is None else maps[position],
-                    scale or (0.0, 1.0),
+                    None if maps is None or scale is None else (maps[position], scale),
                     str(sample["sample_id"]),
                 ),
             )
         )
-    return Gallery(tuple(examples), tuple(_remarks(run, threshold, maps is not None, scale, chosen)))
+    return Gallery(tuple(examples), tuple(_remarks(run, threshold, maps is not None, scale, chosen)), scale)
 
 
 def _decision(score: float, threshold: float | None) -> str:
@@ -156,7 +187,7 @@ def _decision(score: float, threshold: float | None) -> str:
 
 
 def _remarks(
-    run: Run, threshold: float | None, has_maps: bool, scale: tuple[float, float] | None, chosen: dict[int, str]
+    run: Run, threshold: float | None, has_maps: bool, scale: MapScale | None, chosen: dict[int, str]
 ) -> list[str]:
     """Say which run is shown, how its map is coloured and which rule found nothing."""
     remarks = [f"Seed {run.seed}; scores are raw, before any normalisation."]
@@ -175,28 +206,37 @@ def _remarks(
         remarks.append("The anomaly maps hold no finite value, so none are shown.")
     else:
         remarks.append(
-            f"One colour scale for all maps, dark {scale[0]:.3g} to bright {scale[1]:.3g} "
+            f"One colour scale for all maps, dark {scale.low:.3g} to bright {scale.high:.3g} "
             "(1st to 99.9th percentile of all test pixels)."
         )
     return remarks
 
 
-def _scale(maps: NDArray[np.float16] | None) -> tuple[float, float] | None:
+def _scale(maps: NDArray[np.float16] | None) -> MapScale | None:
     """Common range of the colours, so that the maps of one data set can be compared by eye."""
     if maps is None:
         return None
-    finite = maps[np.isfinite(maps)].astype(np.float32)
+    pixels = maps.reshape(-1)[:: max(1, maps.size // _PIXELS)].astype(np.float32)
+    finite = pixels[np.isfinite(pixels)]
     if not finite.size:
         return None
-    low, high = np.percentile(finite, [1.0, 99.9])
-    return float(low), float(high)
+    low, marked, high = (float(value) for value in np.percentile(finite, [1.0, _MARKED_FROM, 99.9]))
+    counts = np.bincount(_levels(finite, low, high).ravel(), minlength=256)
+    shares = 1.0 - np.cumsum(counts) / finite.size
+    level = int(_levels(np.array([marked]), low, high)[0])
+    return MapScale(low, high, tuple(np.abs(np.round(shares, 4)).tolist()), level)
+
+
+def _levels(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
+    spread = max(high - low, float(np.finfo(np.float32).tiny))
+    shares = np.nan_to_num(np.clip((values.astype(np.float32) - low) / spread, 0.0, 1.0))
+    return np.round(shares * 255.0).astype(np.uint8)
 
 
 def _tiles(
     image: NDArray[np.uint8],
     mask: NDArray[np.bool_] | None,
-    anomaly_map: NDArray[np.float16] | None,
-    scale: tuple[float, float],
+    anomaly_map: tuple[NDArray[np.float16], MapScale] | None,
     sample_id: str,
 ) -> tuple[Tile, ...]:
     """Encode the input, the map and the lesion's outline at the size of the gallery."""
@@ -212,15 +252,19 @@ def _tiles(
         shown = "input with the lesion outlined" if mask.any() else "input, no lesion"
         tiles.append(_jpeg("mask", Image.fromarray(outlined), f"{sample_id}: {shown}"))
     if anomaly_map is not None:
-        low, high = scale
-        spread = max(high - low, float(np.finfo(np.float32).tiny))
-        values = np.nan_to_num(np.clip((anomaly_map.astype(np.float32) - low) / spread, 0.0, 1.0))
-        levels = Image.fromarray(np.round(values * 255.0).astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
-        levels.putpalette((mpl.colormaps["magma"](np.arange(256), bytes=True)[:, :3]).tobytes())
-        buffer = io.BytesIO()
-        levels.save(buffer, "PNG", optimize=True)
-        tiles.insert(1, Tile("map", buffer.getvalue(), "png", *size, f"{sample_id}: anomaly map of the method"))
+        values, scale = anomaly_map
+        levels = Image.fromarray(_levels(values, scale.low, scale.high)).resize(size, Image.Resampling.NEAREST)
+        coloured = levels.copy()
+        coloured.putpalette((mpl.colormaps["magma"](np.arange(256), bytes=True)[:, :3]).tobytes())
+        alternative = f"{sample_id}: anomaly map of the method"
+        tiles[1:1] = [_png("map", coloured, alternative), _png("levels", levels, alternative)]
     return tuple(tiles)
+
+
+def _png(name: str, picture: Image.Image, alternative: str) -> Tile:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return Tile(name, buffer.getvalue(), "png", *picture.size, alternative)
 
 
 def _jpeg(name: str, picture: Image.Image, alternative: str) -> Tile:

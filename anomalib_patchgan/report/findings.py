@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from anomalib_patchgan import evaluation
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.report.score_cache import ScoreCache
 from anomalib_patchgan.report.scores import (
     AreaScore,
     DeclaredPixelScore,
@@ -25,12 +26,14 @@ from anomalib_patchgan.report.scores import (
     score_run,
 )
 from anomalib_patchgan.store import DataRecord, Run, Store
+from anomalib_patchgan.store.maps import at_map_size
 
 TRAINING_STAGE = "fit"
 """Name of the training among a run's timings."""
 
+_SAMPLE_COLUMNS = ("sample_id", "subject_id", "label", "lesion_fraction")
 # What a damaged or foreign file raises in the libraries that read it.
-_UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -275,22 +278,21 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
             if status is None:
                 failures.append(Failure(job, "not run", "The job is in the plan but has left nothing in the store."))
                 continue
-            run = store.load_run(job["key"], with_maps=True)
+            run = store.load_run(job["key"])
             if status != "finished" or run.scores is None:
                 failures.append(Failure(job, "failed", run.error or "No sentence was recorded.", run.traceback))
                 continue
             if test is None:
                 test = _read_test_data(store, run.data_key)
-            _score(row, run, test)
-        except _UNREADABLE as error:
+            _score(store, row, run, test)
+        except UNREADABLE as error:
             failures.append(Failure(job, "unreadable", f"{type(error).__name__}: {error}"))
             continue
-        run.maps = None
         row.runs.append(run)
     planned_key = next((job["data_key"] for job in jobs if job.get("data_key")), None)
     if test is None and planned_key is not None:
         # Where no job has finished, the plan still names the data record, and its card is worth showing.
-        with contextlib.suppress(*_UNREADABLE):
+        with contextlib.suppress(*UNREADABLE):
             test = _read_test_data(store, planned_key)
     if test is not None:
         result.record = test.record
@@ -305,14 +307,17 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
 
 def _read_test_data(store: Store, key: str) -> TestData:
     record = store.load_data(key)
+    missing = [column for column in _SAMPLE_COLUMNS if column not in record.samples]
+    if missing:
+        raise InputError(f"data {key}: found no column {', '.join(missing)}, expected {', '.join(_SAMPLE_COLUMNS)}.")
     masks, record.images, record.masks = record.masks, None, None
     if masks is None:
         raise InputError(f"data {key}: found no masks, expected one for each test sample.")
     draws = evaluation.draw_subjects(record.samples["subject_id"].astype(str).tolist())
-    return TestData(record, masks, evaluation.find_regions(masks), draws)
+    return TestData(record, at_map_size(masks), draws)
 
 
-def _score(row: ModelResult, run: Run, test: TestData) -> None:
+def _score(store: Store, row: ModelResult, run: Run, test: TestData) -> None:
     """Add the scores of one finished run to its row, or a flag that says why it has none."""
     samples = test.record.samples
     if run.data_key != test.record.key:
@@ -322,11 +327,23 @@ def _score(row: ModelResult, run: Run, test: TestData) -> None:
     _check_artefacts(run, samples["sample_id"].tolist())
     scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
     if np.isfinite(scores).all():
-        row.seeds.append(score_run(run, test))
+        row.seeds.append(_seed_score(store, run, test))
         flags = list(row.seeds[-1].flags)
     else:
         flags = evaluation.score_flags(scores)
     row.flags += [f"seed {run.seed}: {flag}" for flag in flags]
+
+
+def _seed_score(store: Store, run: Run, test: TestData) -> SeedScore:
+    """What a run reached, from the store's cache where it is there."""
+    kept = ScoreCache(store.root)
+    score = kept.load(run)
+    if score is None:
+        run.maps = store.load_run(run.key, with_maps=True).maps
+        score = score_run(run, test)
+        run.maps = None
+        kept.save(run, score)
+    return score
 
 
 def _check_artefacts(run: Run, sample_ids: list[str]) -> None:

@@ -1,83 +1,51 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The page, its Markdown twin and the table as CSV, written so that no reader ever meets a half-written file."""
+"""The report of one store: the page, its Markdown twin, tables and figures."""
 
-import base64
-import csv
-import io
-import os
-import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup, escape
-
-from anomalib_patchgan import __version__
-from anomalib_patchgan.report import figures, robustness, tables, verdict
-from anomalib_patchgan.report.examples import RULE, Gallery, gallery
-from anomalib_patchgan.report.findings import DataResult, Findings, collect
+from anomalib_patchgan.report import lesions, overview, robustness, tables, tradeoffs, training, verdict
+from anomalib_patchgan.report.examples import RULE
+from anomalib_patchgan.report.files import replace_file, table_files
+from anomalib_patchgan.report.findings import Findings, collect
+from anomalib_patchgan.report.latex import latex_table
+from anomalib_patchgan.report.rendering import render_html, render_markdown
+from anomalib_patchgan.report.sections import FIGURES, Section, make_section
 from anomalib_patchgan.store import Store
 
-_FIGURES = "figures"
-_OWN_FIGURES = ("roc-", "intervals-", "example-", "robustness-")
-_ROBUSTNESS_CSV = "robustness.csv"
-_MARKDOWN_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$#])")
+_TABLES = "tables"
+_DATA_FILES = ("results", "robustness", "lesions", "training")
+# What an older report may have left in the folders that this one fills; anything else in them stays.
+_OWN_FIGURES = (
+    "roc-",
+    "precision-",
+    "intervals-",
+    "differences-",
+    "latency-",
+    "size-",
+    "lesion-",
+    "training-",
+    "example-",
+    "robustness-",
+)
+_OWN_TABLES = ("results-", "differences-", "lesion-")
 
 
-@dataclass(frozen=True)
-class Section:
-    """One data set as both templates see it."""
+def write_report(store: Path, output: Path, command: str | None = None, pdf: bool = False) -> Path:
+    """Write the report of a store.
 
-    data: DataResult
-    slug: str
-    headline: str
-    sentences: list[str]
-    results: tables.Table
-    comparisons: tables.Table
-    pixel_comparisons: tables.Table | None
-    details: list[tables.Table]
-    groups: tables.Table | None
-    facts: list[tuple[str, str]]
-    roc: str | None
-    intervals: str | None
-    gallery: Gallery
-    curves: list[robustness.Curve]
-    robustness: str | None
-    robustness_table: tables.Table | None
-
-    @property
-    def roc_label(self) -> str:
-        """Text that stands for the ROC figure."""
-        return f"ROC curves on {self.data.name}, mean over seeds; the areas are in the result table."
-
-    @property
-    def interval_label(self) -> str:
-        """Text that stands for the interval figure."""
-        return f"Image AUROC on {self.data.name} with 95 % intervals; the numbers are in the result table."
-
-    @property
-    def robustness_label(self) -> str:
-        """Text that stands for the figure of robustness."""
-        return f"Image AUROC over severity of each artefact on {self.data.name}; the numbers are in the table below it."
-
-    def tile_path(self, example: int, tile: str, kind: str) -> str:
-        """Where the Markdown twin finds a picture."""
-        return f"{_FIGURES}/example-{self.slug}-{example}-{tile}.{kind}"
-
-
-def write_report(store: Path, output: Path, command: str | None = None) -> Path:
-    """Write the report of a store: ``index.html``, ``README.md``, ``results.csv`` and the twin's ``figures/``.
-
-    Where models were tested under artefacts there is ``robustness.csv`` too. The same store gives the same bytes.
+    ``index.html`` is the page and ``README.md`` its twin with the pictures in ``figures/``; ``tables/`` holds LaTeX;
+    ``results``, ``robustness``, ``lesions`` and ``training`` are CSV and Parquet, each where there is something to put
+    into it. The same store gives the same bytes.
 
     Args:
         store: Folder of the result store.
         output: Folder to write to; it is made if need be, and other files in it are left alone.
         command: The command that reproduces the results; by default the one in the plan.
+        pdf: Whether to write each figure as PDF too.
 
     Returns:
         The path of the page.
@@ -87,48 +55,18 @@ def write_report(store: Path, output: Path, command: str | None = None) -> Path:
     """
     opened = Store(Path(store))
     findings = collect(opened)
-    sections = [_section(opened, findings, data, position) for position, data in enumerate(findings.data, 1)]
+    sections = [make_section(opened, findings, data, position) for position, data in enumerate(findings.data, 1)]
     context = _context(findings, sections, command)
     output = Path(output)
     # All is made before anything is written, so that an error leaves the old report whole; the page comes last.
-    files: dict[str, bytes] = dict(_figure_files(sections))
-    files["results.csv"] = _csv(tables.csv_rows(findings))
-    under_artefacts = [row for section in sections for row in robustness.csv_rows(section.data, section.curves)]
-    if under_artefacts:
-        files[_ROBUSTNESS_CSV] = _csv(under_artefacts)
-    files["README.md"] = _markdown().get_template("README.md.j2").render(context).encode()
-    page = _html().get_template("index.html.j2").render(context).encode()
+    files = _figure_files(sections, pdf) | _latex_files(sections) | _data_files(findings, sections)
+    context["data_files"] = sorted(name for name in files if "/" not in name)
+    files["README.md"] = render_markdown("README.md.j2", context)
+    page = render_html("index.html.j2", context)
     for name, content in files.items():
-        _replace(output / name, content)
-    for stale in sorted((output / _FIGURES).glob("*")):
-        if stale.name.startswith(_OWN_FIGURES) and f"{_FIGURES}/{stale.name}" not in files:
-            stale.unlink()
-    if _ROBUSTNESS_CSV not in files:
-        (output / _ROBUSTNESS_CSV).unlink(missing_ok=True)
-    return _replace(output / "index.html", page)
-
-
-def _section(store: Store, findings: Findings, data: DataResult, position: int) -> Section:
-    curves = robustness.robustness_curves(data)
-    plain = re.sub(r"[^a-z0-9]+", "-", data.name.lower()).strip("-")[:40]
-    return Section(
-        data=data,
-        slug=f"{position}-{plain}".rstrip("-"),
-        headline=verdict.verdict_headline(data, findings.method),
-        sentences=verdict.verdict_sentences(data, findings.method),
-        results=tables.result_table(data),
-        comparisons=tables.comparison_table(data, findings.method),
-        pixel_comparisons=tables.pixel_comparison_table(data, findings.method),
-        details=tables.detail_tables(data),
-        groups=tables.group_table(data),
-        facts=tables.card_facts(data),
-        roc=figures.roc_figure(data),
-        intervals=figures.interval_figure(data),
-        gallery=gallery(store, data, findings.method),
-        curves=curves,
-        robustness=figures.robustness_figure(data, curves),
-        robustness_table=robustness.robustness_table(data, curves),
-    )
+        replace_file(output / name, content)
+    _remove_stale(output, set(files))
+    return replace_file(output / "index.html", page)
 
 
 def _context(findings: Findings, sections: list[Section], command: str | None) -> dict[str, Any]:
@@ -138,91 +76,71 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
         "plan": findings.plan,
         "findings": findings,
         "sections": sections,
+        "main_table": overview.overview_table(findings),
         "overall": verdict.overall_verdict(findings),
         "ranks": tables.rank_table(findings),
         "deployment": tables.deployment_table(findings),
         "models": tables.model_table(findings),
         "timings": tables.timing_table(findings),
+        "jobs": overview.job_table(findings),
         "reported": tables.reported_table(),
         "environment": tables.environment_facts(findings),
         "command": known,
         "rule": RULE,
         "robustness_parameters": robustness.parameter_table(findings),
         "robustness_reading": robustness.READING,
+        "lesion_reading": lesions.READING,
+        "tradeoff_reading": tradeoffs.READING,
         "reading": verdict.HOW_TO_READ,
-        "version": __version__,
     }
 
 
-def _html() -> jinja2.Environment:
-    environment = _environment(autoescape=True)
-    environment.filters["data_uri"] = _data_uri
-    environment.globals["inline_figure"] = _inline_figure
-    environment.globals["style"] = _style
-    return environment
-
-
-def _markdown() -> jinja2.Environment:
-    # Every value that a template prints is escaped on its way out, as HTML's autoescape does for the page.
-    return _environment(autoescape=False, finalize=_markdown_escape)
-
-
-def _environment(**options: Any) -> jinja2.Environment:
-    return jinja2.Environment(  # noqa: S701 - the Markdown twin is escaped by its own finalizer
-        loader=jinja2.PackageLoader("anomalib_patchgan.report"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        **options,
-    )
-
-
-def _markdown_escape(value: Any) -> Any:
-    """Make text harmless in Markdown, in and out of tables; numbers and marked text pass."""
-    if value is None or isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return _MARKDOWN_SPECIAL.sub(r"\\\1", re.sub(r"\s+", " ", value)).replace("&", "&amp;")
-
-
-def _style() -> Markup:
-    """The style sheet, which is ours and holds nothing from the store."""
-    return Markup((Path(__file__).parent / "templates" / "style.css").read_text(encoding="utf-8"))  # noqa: S704
-
-
-def _inline_figure(svg: str, prefix: str, label: str) -> Markup:
-    return Markup(figures.for_page(svg, prefix, str(escape(label))))  # noqa: S704 - drawn by us, its label is escaped
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _figure_files(sections: list[Section]) -> list[tuple[str, bytes]]:
-    files = []
+def _figure_files(sections: list[Section], pdf: bool) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
     for section in sections:
-        drawn = {"roc": section.roc, "intervals": section.intervals, "robustness": section.robustness}
-        for name, svg in drawn.items():
-            if svg is not None:
-                files.append((f"{_FIGURES}/{name}-{section.slug}.svg", figures.for_file(svg).encode()))
+        for name, panel in section.panels.items():
+            files[section.figure_path(name, "svg")] = panel.drawing.for_file()
+            if pdf:
+                files[section.figure_path(name, "pdf")] = panel.drawing.pdf()
         for number, example in enumerate(section.gallery.examples, 1):
-            files += [(section.tile_path(number, tile.name, tile.kind), tile.content) for tile in example.tiles]
+            for tile in example.tiles:
+                # Only the page's sliders need the levels; the coloured map says the same.
+                if tile.name != "levels":
+                    files[section.tile_path(number, tile.name, tile.kind)] = tile.content
     return files
 
 
-def _csv(rows: list[dict[str, str]]) -> bytes:
-    buffer = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return buffer.getvalue().encode()
+def _latex_files(sections: list[Section]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for section in sections:
+        printed = {f"results-{section.slug}": section.results}
+        if section.comparisons.rows:
+            printed[f"differences-{section.slug}"] = section.comparisons
+        for study, table in zip(section.lesion_studies, section.lesion_tables, strict=True):
+            printed[f"lesion-{study.measure}-{section.slug}"] = table
+        files |= {
+            f"{_TABLES}/{name}.tex": latex_table(table, f"tab:{name}").encode() for name, table in printed.items()
+        }
+    return files
 
 
-def _replace(path: Path, content: bytes) -> Path:
-    """Write a file that appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.unfinished")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)  # noqa: PTH105 - the documented atomic call on every platform
-    return path
+def _data_files(findings: Findings, sections: list[Section]) -> dict[str, bytes]:
+    rows: dict[str, list[dict[str, str]]] = {
+        "results": tables.csv_rows(findings),
+        "robustness": [row for section in sections for row in robustness.csv_rows(section.data, section.curves)],
+        "lesions": [row for section in sections for row in lesions.csv_rows(section.data, section.lesion_studies)],
+        "training": [row for section in sections for row in training.csv_rows(section.training)],
+    }
+    return {name: content for table in rows for name, content in table_files(table, rows[table]).items()}
+
+
+def _remove_stale(output: Path, written: set[str]) -> None:
+    """Remove what an older report of ours left and this one does not have."""
+    for folder, own in ((FIGURES, _OWN_FIGURES), (_TABLES, _OWN_TABLES)):
+        for path in sorted((output / folder).glob("*")):
+            if path.name.startswith(own) and f"{folder}/{path.name}" not in written:
+                path.unlink()
+    for name in _DATA_FILES:
+        for kind in ("csv", "parquet"):
+            if f"{name}.{kind}" not in written:
+                (output / f"{name}.{kind}").unlink(missing_ok=True)

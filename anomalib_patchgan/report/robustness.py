@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from anomalib_patchgan import evaluation
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult
@@ -55,54 +54,41 @@ class Curve:
 
 def robustness_curves(data: DataResult) -> list[Curve]:
     """The curves of one data set, artefact by artefact in the order of the runs; empty where none were asked for."""
-    if data.record is None:
-        return []
-    labels = data.record.samples["label"].to_numpy()
-    tested = [row for row in data.results if any(run.artefacts is not None for run in row.runs) and row.seeds]
-    if not tested:
-        return []
-    draws = evaluation.draw_subjects(data.record.samples["subject_id"].astype(str).tolist())
-    curves = [curve for row in tested for curve in _row_curves(row, labels, draws)]
+    curves = [curve for row in data.results for curve in _row_curves(row, data.subjects)]
     order = list(dict.fromkeys(curve.artefact for curve in curves))
     return sorted(curves, key=lambda curve: order.index(curve.artefact))
 
 
-def _row_curves(row: ModelResult, labels: np.ndarray, draws: evaluation.SubjectDraws) -> list[Curve]:
-    runs = {run.seed: run for run in row.runs if run.artefacts is not None}
-    clean = [seed for seed in row.seeds if seed.seed in runs]
-    tables = [table for seed in clean if (table := runs[seed.seed].artefacts) is not None]
-    if not tables:
+def _row_curves(row: ModelResult, subjects: int) -> list[Curve]:
+    runs = {run.seed: run for run in row.runs}
+    seeds = [seed for seed in row.seeds if seed.artefacts]
+    if not seeds:
         return []
-    clean_auroc = float(np.mean([seed.auroc for seed in clean]))
+    clean = float(np.mean([seed.auroc for seed in seeds]))
+    clean_draws = np.mean([seed.draws for seed in seeds], axis=0)
     curves = []
-    for artefact in tables[0]["artefact"].unique():
-        severities = sorted(tables[0].loc[tables[0]["artefact"] == artefact, "severity"].unique().tolist())
-        scores = {severity: [_scores(table, artefact, severity) for table in tables] for severity in severities}
-        auroc = [float(np.mean([evaluation.auroc(labels, one) for one in scores[severity]])) for severity in severities]
-        worst = np.mean([evaluation.auroc_draws(labels, one, draws) for one in scores[severities[-1]]], axis=0)
-        clean_draws = np.mean([seed.draws for seed in clean], axis=0)
+    for artefact in dict.fromkeys(score.artefact for score in seeds[0].artefacts):
+        under = [score for seed in seeds for score in seed.artefacts if score.artefact == artefact]
+        severities = sorted({score.severity for score in under})
+        auroc = [float(np.mean([one.auroc for one in under if one.severity == severity])) for severity in severities]
+        worst = np.mean([score.draws for score in under if score.draws is not None], axis=0)
         curves.append(
             Curve(
                 model=row.model,
                 role=row.role,
-                artefact=str(artefact),
-                seeds=len(clean),
-                clean=clean_auroc,
+                artefact=artefact,
+                seeds=len(seeds),
+                clean=clean,
                 severities=tuple(severities),
                 auroc=tuple(auroc),
-                drop=evaluation.paired_difference((clean_auroc, clean_draws), (auroc[-1], worst), draws.subjects),
-                clean_pixel=_mean([seed.pixel_average_precision for seed in clean]),
+                drop=evaluation.paired_difference((clean, clean_draws), (auroc[-1], worst), subjects),
+                clean_pixel=_mean([seed.pixel_average_precision for seed in seeds]),
                 pixel=tuple(
-                    _mean([_pixel(runs[seed.seed], artefact, severity) for seed in clean]) for severity in severities
+                    _mean([_pixel(runs[seed.seed], artefact, severity) for seed in seeds]) for severity in severities
                 ),
             )
         )
     return curves
-
-
-def _scores(table: pd.DataFrame, artefact: str, severity: int) -> np.ndarray:
-    chosen = (table["artefact"] == artefact) & (table["severity"] == severity)
-    return table.loc[chosen, "raw_score"].to_numpy(dtype=np.float64)
 
 
 def _pixel(run: Run, artefact: str, severity: int) -> float | None:

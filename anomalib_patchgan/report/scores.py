@@ -3,7 +3,9 @@
 
 """What one run reached: every number of one model, one data set and one seed, from its stored scores and maps."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +27,18 @@ class TestData:
 
     Attributes:
         record: Samples and card.
-        masks: [N, H, W], true where there is lesion.
-        regions: The lesions in the masks.
+        masks: [N, H, W], true where there is lesion, at the resolution of the maps.
         draws: Draws over the test subjects.
     """
 
     record: DataRecord
     masks: NDArray[np.bool_]
-    regions: evaluation.Regions
     draws: evaluation.SubjectDraws
+
+    @cached_property
+    def regions(self) -> evaluation.Regions:
+        """The lesions in the masks; found when they are first asked for, since kept scores need none."""
+        return evaluation.find_regions(self.masks)
 
     @property
     def has_masks(self) -> bool:
@@ -119,6 +124,23 @@ class DeclaredPixelScore:
 
 
 @dataclass(frozen=True)
+class ArtefactScore:
+    """Image AUROC under an artefact.
+
+    Attributes:
+        artefact: Its name.
+        severity: Its strength.
+        auroc: Image AUROC.
+        draws: [draws] the same in every draw of subjects, at the highest severity alone; else None.
+    """
+
+    artefact: str
+    severity: int
+    auroc: float
+    draws: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
 class SeedScore:
     """What one seed of one model reached.
 
@@ -131,6 +153,7 @@ class SeedScore:
         thresholds: One for each of :data:`TARGETS`; empty without calibration scores.
         pixel: What its maps reached, where there are maps and masks.
         roc: True-positive rates at :data:`ROC_GRID`.
+        artefacts: Under each artefact at each severity, ascending; empty where none was asked for.
         flags: What is suspicious, in plain words.
     """
 
@@ -142,6 +165,7 @@ class SeedScore:
     thresholds: tuple[ThresholdScore, ...]
     pixel: PixelScore | None
     roc: NDArray[np.float64]
+    artefacts: tuple[ArtefactScore, ...]
     flags: tuple[str, ...]
 
     @property
@@ -218,8 +242,20 @@ def score_run(run: Run, test: TestData) -> SeedScore:
         thresholds=thresholds,
         pixel=pixel,
         roc=np.interp(ROC_GRID, false_positive_rate, true_positive_rate),
+        artefacts=tuple(_artefact_scores(run, labels, test.draws)),
         flags=tuple(flags),
     )
+
+
+def _artefact_scores(run: Run, labels: NDArray, draws: evaluation.SubjectDraws) -> Iterator[ArtefactScore]:
+    if run.artefacts is None:
+        return
+    for artefact, conditions in run.artefacts.groupby("artefact", sort=False):
+        worst = conditions["severity"].max()
+        for severity, condition in conditions.groupby("severity"):
+            scores = condition["raw_score"].to_numpy(dtype=np.float64)
+            in_draws = evaluation.auroc_draws(labels, scores, draws) if severity == worst else None
+            yield ArtefactScore(str(artefact), int(str(severity)), evaluation.auroc(labels, scores), in_draws)
 
 
 def _auroc(labels: NDArray, scores: NDArray[np.float64], draws: evaluation.SubjectDraws) -> AreaScore:

@@ -18,29 +18,41 @@ ROLES = {"method": "method", "comparator": "comparator", "trivial": "trivial bas
 
 
 @dataclass(frozen=True)
+class Span:
+    """A value in [0, 1] with its interval, for a small bar beside the number."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Cell:
-    """One cell: what it says, and a smaller second line."""
+    """One cell: what it says, a smaller second line, and a bar where the page has room for one."""
 
     text: str
     detail: str = ""
+    span: Span | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row; its first cell is the row's header. The kind is a role, or empty."""
+    """One row; its first cell is the row's header. The kind is a role, or empty; rows are filtered by their groups."""
 
     cells: tuple[Cell, ...]
     kind: str = ""
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption. Columns named in ``numeric`` are aligned to the right."""
+    """A table. Columns named in ``numeric`` are aligned to the right; ``groups`` names the rows' groups."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     numeric: frozenset[str] = frozenset()
+    groups: tuple[str, ...] = ()
 
 
 def _share(value: float | None) -> str:

@@ -86,9 +86,9 @@ def _pixel_sentences(data: DataResult, method: str) -> list[str]:
         return []
     parts = []
     for verdict, words in (("ahead", "ahead of"), ("behind", "behind"), ("not separable", "not separable from")):
-        names = [f"{one.model} ({_signed(one)})" for one in rivals if one.verdict == verdict]
-        if names:
-            parts.append(f"{words} {_joined(names)}")
+        found = [one for one in rivals if one.verdict == verdict]
+        if found:
+            parts.append(f"{words} {_listed_differences(found)}")
     return [f"On pixels, by average precision, {method} is {'; '.join(parts)}."]
 
 
@@ -105,26 +105,33 @@ def overall_verdict(findings: Findings) -> str:
 
 
 def _listed(comparisons: Sequence[Comparison], sign: float) -> str:
-    """Name the models and by how much, the difference counted in the direction of the sentence."""
-    parts = []
+    """Name the models and by how much, the difference counted in the direction of the sentence.
+
+    The unit and the kind of interval are said once.
+    """
+    parts: list[str] = []
     for one in comparisons:
         interval = one.difference.interval
         low, high = sorted((sign * interval.low, sign * interval.high))
         value = points(sign * one.difference.value)
-        parts.append(f"{one.model} by {value} points (95 % interval {points(low)} to {points(high)})")
+        unit, kind = ("", "") if parts else (" points", "95 % interval ")
+        parts.append(f"{one.model} by {value}{unit} ({kind}{points(low)} to {points(high)})")
     return _joined(parts)
 
 
 def _listed_differences(comparisons: Sequence[Comparison]) -> str:
-    return _joined([f"{one.model} ({_signed(one)})" for one in comparisons])
+    first, *others = comparisons
+    return _joined(
+        [f"{first.model} ({_signed(first)})", *(f"{one.model} ({_signed(one, units=False)})" for one in others)]
+    )
 
 
-def _signed(one: Comparison) -> str:
+def _signed(one: Comparison, units: bool = True) -> str:
     interval = one.difference.interval
     sign = "+" if one.difference.value > 0.0 else ""
-    return (
-        f"{sign}{points(one.difference.value)} points, 95 % interval {points(interval.low)} to {points(interval.high)}"
-    )
+    unit, kind = (" points", "95 % interval ") if units else ("", "")
+    value = f"{sign}{points(one.difference.value)}{unit}"
+    return f"{value}, {kind}{points(interval.low)} to {points(interval.high)}"
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -41,7 +41,8 @@ class Run:
         thresholds: Raw scores above which the model itself calls an ``image`` or a ``pixel`` abnormal, as far as set.
         scores: Columns ``sample_id``, ``raw_score``, ``predicted_label`` (bool, the model's own), in test-set order.
         calibration: Columns ``sample_id``, ``subject_id``, ``raw_score`` of the calibration normals.
-        maps: Raw anomaly maps, float16 ``[N, H, W]``, in test-set order at the data set's image size.
+        maps: Raw anomaly maps, float16 ``[N, H, W]``, in test-set order at the data set's image size, or at
+            most :data:`~anomalib_patchgan.store.maps.LARGEST_MAP_SIDE` pixels a side.
         curves: Columns ``step`` (epoch, from 0), ``name``, ``value``.
         artefacts: Columns ``artefact``, ``severity`` (1 to 5), ``sample_id``, ``raw_score``: the test set again, in its
             order, under each artefact; None where no artefacts were asked for.

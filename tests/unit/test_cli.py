@@ -23,7 +23,7 @@ def test_version_is_printed(capsys):
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["--help"], ["benchmark", "report", "prepare", "leak-meter", "phantoms", "--version"]),
+        (["--help"], ["benchmark", "report", "prepare", "leak-meter", "phantoms", "export", "predict", "--version"]),
         (
             ["benchmark", "--help"],
             [
@@ -41,6 +41,11 @@ def test_version_is_printed(capsys):
         (["report", "--help"], ["store", "--output"]),
         (["prepare", "--help"], ["--data", "--strict", "--split"]),
         (["leak-meter", "--help"], ["suite", "--model", "--data", "--output"]),
+        (["export", "--help"], ["--ckpt_path", "--model", "--data", "--precision", "--output"]),
+        (["parity", "--help"], ["--ckpt_path", "--data", "exports", "--threads"]),
+        (["predict", "--help"], ["model", "inputs", "--output", "--write", "--device", "--hint", "--resume"]),
+        (["latency", "--help"], ["--ckpt_path", "--workspace", "--ways", "--rounds"]),
+        (["serve", "--help"], ["model", "--repository", "--name", "--hint"]),
         (["phantoms", "--help"], ["brats2019", "isic2016"]),
         (["phantoms", "brats2019", "--help"], ["--root", "--subjects", "--spacing"]),
         (["phantoms", "isic2016", "--help"], ["--root", "--train_images", "--height"]),

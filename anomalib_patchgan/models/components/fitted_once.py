@@ -3,7 +3,7 @@
 
 """The base of models that look at the training images once and then fit, instead of learning by gradient."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from anomalib import LearningType
@@ -20,11 +20,21 @@ from torchvision.transforms.v2 import Compose, Resize
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 
 
-class FittedOnce(MemoryBankMixin, AnomalibModule):
-    """One pass over the training images, then ``self.model.fit(images)``.
+class Fittable(Protocol):
+    """What the torch module of such a model offers beside a forward that gives an ``InferenceBatch``."""
 
-    A subclass builds ``self.model``, a torch module with ``fit(images [n, 3, H, W])`` whose forward gives an
-    ``InferenceBatch``.
+    def condense(self, images: Tensor) -> Tensor:
+        """Reduce a batch of normal images [N, 3, H, W] to what the fit needs of it, [any, ...]."""
+
+    def fit(self, condensed: Tensor) -> None:
+        """Fit to the condensed batches, joined along their first axis."""
+
+
+class FittedOnce(MemoryBankMixin, AnomalibModule):
+    """One pass over the training images, then a fit to what was kept of them.
+
+    A subclass builds ``self.model``, a torch module that is also :class:`Fittable`. Batches are condensed as they come,
+    so that a collection of any size fits into memory.
 
     Args:
         image_size: Height and width that images are resized to, or None to take them as they come.
@@ -49,7 +59,7 @@ class FittedOnce(MemoryBankMixin, AnomalibModule):
             evaluator=evaluator,
             visualizer=visualizer,
         )
-        self._images: list[Tensor] = []
+        self._condensed: list[Tensor] = []
 
     def configure_post_processor(self) -> PostProcessor:
         """Calibrated scores that keep the ranking, and a threshold from normal images alone."""
@@ -61,15 +71,15 @@ class FittedOnce(MemoryBankMixin, AnomalibModule):
         return
 
     def training_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
-        """Collect the batch's images [N, 3, H, W]; the returned loss is 0."""
+        """Keep what the fit needs of the batch's images [N, 3, H, W]; the returned loss is 0."""
         del args, kwargs
-        self._images.append(batch.image.detach())
+        self._condensed.append(self.model.condense(batch.image.detach()))
         return torch.tensor(0.0, requires_grad=True, device=self.device)
 
     def fit(self) -> None:
-        """Fit the torch model to the collected images and forget them."""
-        self.model.fit(torch.cat(self._images))
-        self._images = []
+        """Fit the torch model to what was kept, and forget it."""
+        self.model.fit(torch.cat(self._condensed))
+        self._condensed = []
 
     def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """Score a validation batch."""

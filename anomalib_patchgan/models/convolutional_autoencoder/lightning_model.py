@@ -6,22 +6,19 @@
 from typing import Any
 
 import torch
-from anomalib import LearningType
 from anomalib.data import ImageBatch
 from anomalib.metrics import Evaluator
-from anomalib.models.components import AnomalibModule
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch.nn import functional
-from torchvision.transforms.v2 import Compose, Resize
 
-from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
+from anomalib_patchgan.models.components.learned import Learned
 from anomalib_patchgan.models.convolutional_autoencoder.torch_model import ConvolutionalAutoencoderModel
 
 
-class ConvolutionalAutoencoder(AnomalibModule):
+class ConvolutionalAutoencoder(Learned):
     """Autoencoder trained on normal images with a squared error, one of the comparators in the precursor's scripts.
 
     Args:
@@ -56,19 +53,9 @@ class ConvolutionalAutoencoder(AnomalibModule):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
-        resize = PreProcessor(transform=Compose([Resize((image_size, image_size), antialias=True)]))
-        super().__init__(
-            pre_processor=resize if pre_processor is True else pre_processor,
-            post_processor=post_processor,
-            evaluator=evaluator,
-            visualizer=visualizer,
-        )
+        super().__init__(image_size, pre_processor, post_processor, evaluator, visualizer)
         self.model = ConvolutionalAutoencoderModel(width, latent_channels)
         self.learning_rate = learning_rate
-
-    def configure_post_processor(self) -> PostProcessor:
-        """Calibrated scores that keep the ranking, and a threshold from normal images alone."""
-        return CalibratedPostProcessor()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam."""
@@ -80,18 +67,3 @@ class ConvolutionalAutoencoder(AnomalibModule):
         loss = functional.mse_loss(self.model.reconstruct(batch.image), batch.image)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.image))
         return loss
-
-    def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
-        """Score a validation batch."""
-        del args, kwargs
-        return batch.update(**self.model(batch.image)._asdict())
-
-    @property
-    def trainer_arguments(self) -> dict[str, Any]:
-        """No sanity check."""
-        return {"num_sanity_val_steps": 0}
-
-    @property
-    def learning_type(self) -> LearningType:
-        """Trained on normal images only."""
-        return LearningType.ONE_CLASS

@@ -28,14 +28,21 @@ class MeanIntensityModel(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(3))
             self.register_buffer(f"{name}_precision", torch.eye(3))
 
-    def fit(self, images: Tensor) -> None:
-        """Fit to normal images [n, 3, H, W] in [0, 1]."""
-        pixels = images.permute(0, 2, 3, 1).flatten(end_dim=2)
-        for name, sample in (("image", images.mean(dim=(2, 3))), ("pixel", pixels)):
-            centred = sample.double() - sample.double().mean(dim=0)
-            covariance = centred.T @ centred / max(1, len(sample) - 1)
-            ridge = RIDGE * torch.eye(3, device=images.device)
-            getattr(self, f"{name}_mean").copy_(sample.mean(dim=0))
+    def condense(self, images: Tensor) -> Tensor:
+        """Mean colour of each image [N, 3, H, W] and, in squares and products, that of its pixels: [N, 4, 3]."""
+        pixels = images.flatten(2).double()
+        products = pixels @ pixels.transpose(1, 2) / pixels.shape[2]
+        return torch.cat([pixels.mean(dim=2, keepdim=True).transpose(1, 2), products], dim=1)
+
+    def fit(self, condensed: Tensor) -> None:
+        """Fit to what was kept of normal images in [0, 1], [n, 4, 3]."""
+        means, products = condensed[:, 0], condensed[:, 1:]
+        centred = means - means.mean(dim=0)
+        within = products.mean(dim=0) - torch.outer(means.mean(dim=0), means.mean(dim=0))
+        between = centred.T @ centred / max(1, len(means) - 1)
+        for name, covariance in (("image", between), ("pixel", within)):
+            ridge = RIDGE * torch.eye(3, device=means.device)
+            getattr(self, f"{name}_mean").copy_(means.mean(dim=0))
             getattr(self, f"{name}_precision").copy_(torch.linalg.inv(covariance + ridge))
 
     def forward(self, image: Tensor) -> InferenceBatch:

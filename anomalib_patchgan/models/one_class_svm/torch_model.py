@@ -30,14 +30,19 @@ class OneClassSvmModel(DynamicBufferMixin, nn.Module):
         self.register_buffer("intercept", torch.zeros(()))
         self.register_buffer("gamma", torch.ones(()))
 
-    def fit(self, images: Tensor) -> None:
-        """Fit to normal images [n, 3, H, W] in [0, 1]; the kernel's gamma is 1 / (pixels x variance)."""
+    def condense(self, images: Tensor) -> Tensor:
+        """Pixels [N, 3 H W] of thumbnails [N, 3, H, W] in [0, 1]."""
+        return images.flatten(1)
+
+    def fit(self, condensed: Tensor) -> None:
+        """Fit to the pixels of normal thumbnails [n, 3 H W]; the kernel's gamma is 1 / (pixels x variance)."""
         machine = OneClassSVM(kernel="rbf", gamma="scale", nu=self.nu)
-        machine.fit(images.flatten(1).cpu().double().numpy())
-        self.support = torch.as_tensor(machine.support_vectors_, dtype=torch.float32, device=images.device)
-        self.coefficients = torch.as_tensor(machine.dual_coef_[0], dtype=torch.float32, device=images.device)
-        self.intercept = torch.tensor(float(machine.intercept_[0]), device=images.device)
-        self.gamma = torch.tensor(float(machine._gamma), device=images.device)  # noqa: SLF001
+        machine.fit(condensed.cpu().double().numpy())
+        device = condensed.device
+        self.support = torch.as_tensor(machine.support_vectors_, dtype=torch.float32, device=device)
+        self.coefficients = torch.as_tensor(machine.dual_coef_[0], dtype=torch.float32, device=device)
+        self.intercept = torch.tensor(float(machine.intercept_[0]), device=device)
+        self.gamma = torch.tensor(float(machine._gamma), device=device)  # noqa: SLF001
 
     def forward(self, image: Tensor) -> InferenceBatch:
         """Score images [N, 3, H, W]: negative decision function [N], above 0 outside the support; no map."""

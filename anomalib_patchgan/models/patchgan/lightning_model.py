@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 # A patch counts as corrupted from this share of visibly changed pixels on, and as intact only without any.
 CORRUPTED_SHARE = 0.1
-# Share of a batch that the ranker, and the reconstructor around its masks, see corrupted.
-CORRUPTED_IMAGES = 2 / 3
+# Share of a batch that is left intact; the ranker, and the reconstructor around its masks, see the rest corrupted.
+INTACT_IMAGES = 1 / 3
 # Patches of either kind that enter the pairwise ranking loss of one step.
 RANKED_PATCHES = 512
 # Weight of the pixels' part of the ranking loss: corrupted pixels are few, so their mean loss is small.
@@ -246,25 +246,25 @@ class PatchGan(AnomalibModule):
         del args, kwargs
         model = self.model
         image = relight(move(model.to_channels(batch.image), self.movement), self.lighting)
-        hidden, asked = model.draw_hidden(image)
         corrupted, changed = corrupt(image, self.whole_image_share)
+        # The first are intact, so that even of two images one is among every other.
+        intact = torch.arange(len(image), device=image.device) < max(1, round(INTACT_IMAGES * len(image)))
+        seen = torch.where(intact.view(-1, 1, 1, 1), image, corrupted)
+        changed = changed * ~intact.view(-1, 1, 1, 1)
         share = functional.avg_pool2d(changed, model.patch_size)
-        corrupted_patches = (share >= CORRUPTED_SHARE).to(image.dtype)
+        ranking_loss, rank_accuracy = self._ranking_loss(seen, intact, share, changed)
 
+        # The adversaries have less to learn than the ranker and make do with every other image.
+        image, seen, corrupted_patches = image[::2], seen[::2], (share[::2] >= CORRUPTED_SHARE).to(image.dtype)
+        hidden, asked = model.draw_hidden(image)
         # What is visible may be corrupted, what is asked for never is: a lesion is not to be continued.
-        count = max(1, round(CORRUPTED_IMAGES * len(image)))
-        reconstruction = model.reconstructor(
-            torch.cat([corrupted[:count], image[count:]]), to_pixels(hidden, model.patch_size)
-        )
+        reconstruction = model.reconstructor(seen, to_pixels(hidden, model.patch_size))
         generator_loss, pixel_loss = self._generator_loss(image, reconstruction, asked)
 
-        judged = torch.cat([image, reconstruction.detach(), corrupted])
+        judged = torch.cat([image, reconstruction.detach(), seen])
         real, fake, damaged = model.discriminator(judged)[0].split(len(image))
         authenticity_loss = discriminator_loss(real, fake, asked, damaged, corrupted_patches * self.corrupted_fakes)
 
-        ranking_loss, rank_accuracy = self._ranking_loss(
-            image[count:], corrupted[:count], share[:count], changed[:count]
-        )
         loss = generator_loss + authenticity_loss + ranking_loss
         with torch.no_grad():
             accuracy = 0.5 * ((real > 0).float().mean() + masked_mean((damaged < 0).float(), corrupted_patches))
@@ -303,32 +303,36 @@ class PatchGan(AnomalibModule):
         )
         return total, pixel_loss
 
-    def _ranking_loss(self, image: Tensor, corrupted: Tensor, share: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:
+    def _ranking_loss(self, image: Tensor, intact: Tensor, share: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:
         """Corrupted pixels, patches and images should rank before intact ones of any image of any process.
+
+        Args:
+            image: Corrupted and intact images [N, C, H, W].
+            intact: Which are intact, bool [N].
+            share: Share of each patch that is corrupted [N, 1, rows, columns].
+            changed: 1 where a pixel is corrupted, else 0 [N, 1, H, W].
 
         Returns:
             The loss, and the share of pairs of a corrupted and an intact image in the right order.
         """
-        scores, importance, pixels = self.model.batch_importance(corrupted, image)
-        target = torch.cat([changed, torch.zeros_like(changed[:1]).expand(len(image), -1, -1, -1)])
-        share = torch.cat([share, torch.zeros_like(share[:1]).expand(len(image), -1, -1, -1)]).flatten(1)
-        scores, importance = scores.flatten(1), importance.flatten(1)
-        image_scores = (learned(scores, importance) * scores).sum(dim=1)
-        intact_image = (torch.arange(len(share), device=share.device) >= len(corrupted)).float()
+        scores, importance, pixels = self.model.batch_importance(image, intact)
+        by_pixel = functional.binary_cross_entropy_with_logits(pixels, changed)
+        scores, importance, share = scores.flatten(1), importance.flatten(1), share.flatten(1)
+        image_scores = (learned(scores, importance[::2]) * scores).sum(dim=1)
+        corrupted = (share[::2] >= CORRUPTED_SHARE).any(dim=1)
         # Pairs are made across processes, so that a step on several equals the step on one.
-        importance, share, image_scores, intact_image = map(from_all, (importance, share, image_scores, intact_image))
-        corrupted_patches, intact_patches = (share >= CORRUPTED_SHARE), share == 0
+        importance, share, image_scores = map(from_all, (importance, share, image_scores))
+        first, last = from_all(corrupted.float()) > 0, from_all(intact[::2].float()) > 0
+        by_image = pairwise_ranking_loss(image_scores, first, last)
         by_patch = pairwise_ranking_loss(
             importance.flatten(),
-            sample(corrupted_patches.flatten(), RANKED_PATCHES),
-            sample(intact_patches.flatten(), RANKED_PATCHES),
+            sample((share >= CORRUPTED_SHARE).flatten(), RANKED_PATCHES),
+            sample((share == 0).flatten(), RANKED_PATCHES),
         )
-        first, last = corrupted_patches.any(dim=1), intact_image > 0
-        by_image = pairwise_ranking_loss(image_scores, first, last)
-        by_pixel = functional.binary_cross_entropy_with_logits(pixels, target)
         with torch.no_grad():
             right = (image_scores[first].unsqueeze(1) > image_scores[last].unsqueeze(0)).float()
-        return by_patch + by_image + PIXEL_RANKING * by_pixel, right.mean() if right.numel() else right.new_tensor(0.5)
+        accuracy = right.mean() if right.numel() else right.new_tensor(0.5)
+        return by_patch + by_image + PIXEL_RANKING * by_pixel, accuracy
 
     def _seed_draws(self, step: int, part: int) -> None:
         """Let what is drawn next depend on seed, step and process alone, so that a resumed training repeats it."""

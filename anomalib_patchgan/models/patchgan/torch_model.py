@@ -29,9 +29,6 @@ FEATURES, OBSERVED, EVIDENCE = 32, 5, 6
 EVIDENCE_LIMIT = 10.0
 # Importance is counted from this quantile of normal patches' importance.
 OFFSET_QUANTILE = 0.95
-# Share of training images for which the ranker goes without the evidence and the reconstruction: those of training
-# images are better than those of new ones, so it must not lean on them alone.
-BLIND_SHARE = 0.5
 
 
 class Observation(NamedTuple):
@@ -193,56 +190,47 @@ class PatchGanModel(nn.Module):
         trust = whitened.shape[1] * torch.softmax(self.evidence_trust, dim=0).view(1, -1, 1, 1)
         return torch.log1p(((trust * whitened.clamp_min(0).square()).sum(dim=1, keepdim=True) + 1e-12).sqrt())
 
-    def importance(
-        self, image: Tensor, observation: Observation, evidence: Tensor, shown: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Ask the ranker.
+    def rankable(self, observation: Observation, evidence: Tensor) -> Tensor:
+        """What the ranker reads of a patch: standardised evidence and features, limited, [N, 5 + F, rows, columns].
 
         Args:
-            image: [N, C, H, W] in [0, 1].
-            observation: What was observed of it.
+            observation: What was observed of the images.
             evidence: Evidence [N, 6, rows, columns], of which the first five are used: the sixth depends on the fit.
-            shown: [N, 1, 1, 1], 0 for images whose evidence and reconstruction are kept from the ranker; None for none.
-
-        Returns:
-            Importance logits of the patches [N, 1, rows, columns] and of the pixels [N, 1, H, W].
         """
-        seen = torch.cat(
-            [
-                self.evidence_novelty.standardise(evidence)[:, :OBSERVED],
-                self.feature_novelty.standardise(observation.features),
-            ],
-            dim=1,
-        ).clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
-        discrepancy = image - observation.reconstruction
-        if shown is not None:
-            seen, discrepancy = seen * shown, discrepancy * shown
-        return self.ranker(seen, image, discrepancy)
+        seen = [self.evidence_novelty.standardise(evidence)[:, :OBSERVED]]
+        seen.append(self.feature_novelty.standardise(observation.features))
+        return torch.cat(seen, dim=1).clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
 
-    def batch_importance(self, image: Tensor, normal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def batch_importance(self, image: Tensor, intact: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores and importance in training, where moving averages stand in for the fitted distribution.
 
+        Every second image goes without evidence and reconstruction: those of training images are better than those of
+        new ones, so the ranker must not lean on them alone. The networks before it get no gradient from here.
+
         Args:
-            image: Corrupted images [N, C, H, W]; the networks before the ranker get no gradient from here.
-            normal: Intact images [M, C, H, W].
+            image: Corrupted and intact images [N, C, H, W].
+            intact: Which are intact, bool [N].
 
         Returns:
-            Patch scores [N + M, 1, rows, columns], importance logits of the same shape, and importance logits of
-            pixels [N + M, 1, H, W], the corrupted first.
+            Patch scores of every other image from the first [N / 2, 1, rows, columns], importance logits of all patches
+            [N, 1, rows, columns] and of all pixels [N, 1, H, W].
         """
         with torch.no_grad():
-            images = torch.cat([image, normal])
-            both = self.observe(images)
-            features = self.feature_novelty.whiten_in_training(both.features)
-            evidence = self.add_feature_novelty(both.evidence, features)
+            half = image[::2]
+            observation = self.observe(half)
+            features = self.feature_novelty.whiten_in_training(observation.features)
+            evidence = self.add_feature_novelty(observation.evidence, features)
             whitened = self.evidence_novelty.whiten_in_training(evidence)
-            shown = (torch.rand(len(images), 1, 1, 1, device=images.device) >= BLIND_SHARE).to(images.dtype)
-        patches, pixels = self.importance(images, both, evidence, shown)
-        self.feature_novelty.track(both.features[len(image) :])
-        self.evidence_novelty.track(evidence[len(image) :])
-        intact = from_all(patches[len(image) :].detach())
-        offset = torch.quantile(intact.float().flatten(), OFFSET_QUANTILE)
-        return self.patch_scores(whitened), patches - offset, pixels
+            rankable = self.rankable(observation, evidence)
+            seen = rankable.new_zeros(len(image), *rankable.shape[1:])
+            seen[::2] = rankable
+            discrepancy = torch.zeros_like(image)
+            discrepancy[::2] = half - observation.reconstruction
+            self.feature_novelty.track(observation.features[intact[::2]])
+            self.evidence_novelty.track(evidence[intact[::2]])
+        patches, pixels = self.ranker(seen, image, discrepancy)
+        normal = from_all(patches[intact].detach()).float().flatten()
+        return self.patch_scores(whitened), patches - torch.quantile(normal, OFFSET_QUANTILE), pixels
 
     def whiten(self, evidence: Tensor) -> Tensor:
         """Compare evidence [N, 6, rows, columns] with its distribution over normals, or only bring it to scale."""
@@ -264,7 +252,7 @@ class PatchGanModel(nn.Module):
         ]
         self.evidence_novelty.fit(torch.cat(evidence))
         importance = [
-            self.importance(image, observation, vectors)[0]
+            self.ranker(self.rankable(observation, vectors), image, image - observation.reconstruction)[0]
             for image, observation, vectors in zip(images, observations, evidence, strict=True)
         ]
         self.importance_offset.copy_(torch.quantile(torch.cat(importance).float().flatten()[: 2**24], OFFSET_QUANTILE))
@@ -282,7 +270,8 @@ class PatchGanModel(nn.Module):
         observation = self.observe(image)
         evidence = self.add_feature_novelty(observation.evidence, self.feature_novelty(observation.features))
         scores = self.patch_scores(self.whiten(evidence))
-        patches, pixels = self.importance(image, observation, evidence)
+        seen = self.rankable(observation, evidence)
+        patches, pixels = self.ranker(seen, image, image - observation.reconstruction)
         importance = (patches - self.importance_offset).flatten(1)
         weights = self.rank(scores.flatten(1), importance)
         return InferenceBatch(

@@ -120,3 +120,13 @@ def test_copies_within_a_group_are_counted():
 def test_copies_of_subjects_that_are_left_out_do_not_matter():
     image = np.random.default_rng(0).random((40, 40))
     assert check_duplicates({"train": ["a"], "test": []}, [fingerprint("a", image), fingerprint("b", image)]) == 0
+
+
+def test_copies_are_found_across_the_blocks_in_which_images_are_compared():
+    draws = np.random.default_rng(0)
+    thumbnails = draws.integers(-100, 100, (150, 64)).astype(np.int8)
+    thumbnails[140] = thumbnails[3]
+    thumbnails[149] = thumbnails[148]
+    marks = [Fingerprint(f"s{n}", Path(f"{n}.png"), str(n), thumbnail) for n, thumbnail in enumerate(thumbnails)]
+    found = [(one.subject, other.subject) for one, other, _ in find_duplicates(marks)]
+    assert sorted(found) == [("s148", "s149"), ("s3", "s140")]

@@ -36,7 +36,16 @@ SLICES = SliceProtocol(
 def stack_of(brain, lesion, spacing=(2.0, 1.0, 1.0)):
     def prepared(counts):
         shape = (len(counts), 20, 20)
-        return PreparedStack(Path("nowhere"), shape, spacing, (0, 0, 0), shape, tuple(counts), "", ())
+        return PreparedStack(
+            folder=Path("nowhere"),
+            shape=shape,
+            spacing=spacing,
+            origin=(0, 0, 0),
+            extent=shape,
+            counts=tuple(counts),
+            content="",
+            details=b"",
+        )
 
     return SubjectStack("anna", (prepared(brain),), prepared(lesion), Window(0, 0, 20, 20))
 

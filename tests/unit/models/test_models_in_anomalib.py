@@ -12,19 +12,49 @@ from anomalib.data import ImageBatch
 from anomalib.engine import Engine
 from squares import QUIET, datamodule, folder, raw_scores  # noqa: F401 - a fixture
 
-from anomalib_patchgan.models import ConvolutionalAutoencoder, MeanIntensity, OneClassSvm, PatchGan
+from anomalib_patchgan.models import (
+    Alocc,
+    ConvolutionalAutoencoder,
+    FAnoGan,
+    GaussianAtlas,
+    MaximumIntensity,
+    MeanIntensity,
+    NearestNeighbours,
+    OneClassSvm,
+    PatchGan,
+    PatchScorer,
+)
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
+
+OFF = {"evaluator": False, "visualizer": False}
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: MeanIntensity(evaluator=False, visualizer=False),
-        lambda: OneClassSvm(evaluator=False, visualizer=False),
-        lambda: ConvolutionalAutoencoder(image_size=32, width=8, evaluator=False, visualizer=False),
-        lambda: PatchGan(image_size=32, width=8, ranker_width=8, evaluator=False, visualizer=False),
+        lambda: MeanIntensity(**OFF),
+        lambda: MaximumIntensity(**OFF),
+        lambda: GaussianAtlas(image_size=32, **OFF),
+        lambda: NearestNeighbours(**OFF),
+        lambda: OneClassSvm(**OFF),
+        lambda: ConvolutionalAutoencoder(image_size=32, width=8, **OFF),
+        lambda: Alocc(image_size=32, width=8, **OFF),
+        lambda: FAnoGan(image_size=32, width=8, latent_size=16, **OFF),
+        lambda: PatchScorer(image_size=32, width=8, **OFF),
+        lambda: PatchGan(image_size=32, width=8, ranker_width=8, **OFF),
     ],
-    ids=["mean intensity", "one-class svm", "autoencoder", "patch-gan"],
+    ids=[
+        "mean intensity",
+        "maximum intensity",
+        "gaussian atlas",
+        "nearest neighbours",
+        "one-class svm",
+        "autoencoder",
+        "alocc",
+        "f-anogan",
+        "patch scorer",
+        "patch-gan",
+    ],
 )
 def test_a_model_trains_ranks_an_obvious_defect_first_and_survives_its_checkpoint(
     build: object,

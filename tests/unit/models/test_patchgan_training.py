@@ -79,7 +79,6 @@ def test_five_seeds_neither_diverge_nor_collapse(folder: Path, tmp_path: Path) -
         # The steps are few and small, so single epochs differ by chance.
         first, last = ({name: np.mean([epoch[name] for epoch in part]) for name in part[0]} for part in metrics.parts())
         assert last["pixel_loss"] < first["pixel_loss"]
-        assert last["ranking_loss"] < first["ranking_loss"]
         # Real and reconstructed patches are never told apart perfectly, or the reconstructor would learn nothing of it.
         assert last["discriminator_accuracy"] < 1
 
@@ -94,6 +93,16 @@ def test_a_training_resumed_at_an_epochs_end_comes_to_the_same_numbers(folder: P
     engine.fit(resumed, datamodule=datamodule(folder), ckpt_path=tmp_path / "epoch=1.ckpt")
     for (name, first), second in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(first, second), name
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4])
+def test_the_last_batch_of_an_epoch_may_be_small(images: int) -> None:
+    model = PatchGan(**SMALL, **PLAIN)
+    model.log_dict = lambda *_, **__: None
+    loss = model.training_step(ImageBatch(image=torch.rand(images, 3, 32, 32)))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(buffer).all() for buffer in model.model.buffers())
 
 
 def test_three_modalities_are_three_channels_and_a_grey_image_is_computed_once() -> None:
@@ -123,8 +132,9 @@ def test_a_loss_reaches_only_the_network_it_belongs_to() -> None:
     loss.backward()
     assert all(parameter.grad is None for parameter in model.model.discriminator.parameters())
     model.zero_grad()
-    share = torch.tensor([1.0, 0.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4)
-    model._ranking_loss(image[:2], image[2:], share, pixels[:2])[0].backward()
+    intact = torch.tensor([True, True, False, False])
+    share = (~intact).float().view(4, 1, 1, 1).expand(4, 1, 4, 4)
+    model._ranking_loss(image, intact, share, pixels * share[:, :, :1, :1])[0].backward()
     assert all(parameter.grad is None for parameter in model.model.reconstructor.parameters())
     assert all(parameter.grad is None for parameter in model.model.discriminator.parameters())
     assert any(parameter.grad is not None for parameter in model.model.ranker.parameters())

@@ -1,7 +1,9 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
+import base64
 import csv
+import hashlib
 import html
 import html.parser
 import json
@@ -24,7 +26,7 @@ from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.report import write_report
 from anomalib_patchgan.store import Run, Store
 
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "input"}
 
 
 class Outline(html.parser.HTMLParser):
@@ -53,7 +55,7 @@ class Outline(html.parser.HTMLParser):
 
 
 def text_of(page: str) -> str:
-    without_pictures = re.sub(r"<(style|svg)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    without_pictures = re.sub(r"<(style|svg|script)\b.*?</\1>", " ", page, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", without_pictures)).split())
 
 
@@ -66,7 +68,9 @@ def report(write_store: Callable[..., Path], one_failed: Callable[[Run], Run], t
 
 def test_the_page_is_returned_with_its_twin_and_its_table(report):
     assert report.name == "index.html"
-    assert {path.name for path in report.parent.iterdir()} == {"index.html", "README.md", "results.csv", "figures"}
+    tables = {f"{name}.{kind}" for name in ("results", "lesions") for kind in ("csv", "parquet")}
+    found = {path.name for path in report.parent.iterdir()}
+    assert found == {"index.html", "README.md", "figures", "tables"} | tables
 
 
 def test_the_page_is_well_formed_with_landmarks_and_unique_identifiers(report):
@@ -89,20 +93,28 @@ def test_tables_have_captions_and_scopes_and_pictures_have_alternatives(report):
     outline = Outline(report.read_text())
     assert len(outline.all("caption")) == len(outline.all("table")) > 5
     assert all("scope" in cell for cell in outline.all("th"))
-    assert all(picture["alt"] for picture in outline.all("img"))
+    # The picture below a map is the input, which has stood beside it already.
+    assert all(picture["alt"] for picture in outline.all("img") if "levels" in picture.get("class", ""))
+    assert sum(not picture["alt"] for picture in outline.all("img")) == len(
+        [picture for picture in outline.all("img") if "levels" in picture.get("class", "")]
+    )
     labelled = [picture for picture in outline.all("svg") if picture.get("role") == "img"]
-    assert len(labelled) == 4
+    assert len(labelled) == 2 * 8
     assert all(picture["aria-label"] for picture in labelled)
 
 
-def test_the_page_loads_nothing_and_runs_nothing(report):
+def test_the_page_loads_nothing_and_runs_its_own_scripts_alone(report):
     page = report.read_text()
     outline = Outline(page)
     loaded = [attributes.get("src") or "" for _, attributes in outline.tags if "src" in attributes]
     assert loaded
     assert all(address.startswith("data:image/") for address in loaded)
     assert all(link["href"].startswith("data:") for link in outline.all("link"))
-    assert not outline.all("script")
+    scripts = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    assert len(scripts) == len(outline.all("script")) == 2
+    policy = next(one["content"] for one in outline.all("meta") if one.get("http-equiv") == "Content-Security-Policy")
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert policy.endswith("script-src " + " ".join(f"'sha256-{one}'" for one in hashes))
     assert "@import" not in page
     assert "url(http" not in page
     assert len(page) < 1_000_000
@@ -175,7 +187,7 @@ def test_a_losing_method_is_said_to_lose(make_store, tmp_path):
             run.scores["raw_score"] = np.random.default_rng(run.seed).normal(size=len(run.scores))
         return run
 
-    text = text_of(write_report(make_store(change=weak), tmp_path / "out").read_text())
+    text = text_of(write_report(make_store(names=("skin",), change=weak), tmp_path / "out").read_text())
     assert "Patch-GAN loses here: it is behind PaDiM by" in text
 
 
@@ -223,7 +235,9 @@ def test_cards_environment_deployment_and_command_are_shown(report):
 
 
 def test_a_given_command_replaces_the_one_in_the_plan(make_store, tmp_path):
-    page = write_report(make_store(), tmp_path / "out", command="run 'this' <now>").read_text()
+    page = write_report(
+        make_store(names=("skin",), models=("PaDiM",)), tmp_path / "out", command="run 'this' <now>"
+    ).read_text()
     assert "<code>run &#39;this&#39; &lt;now&gt;</code>" in page
     assert "benchmarks/quickstart.yaml" not in page
 
@@ -233,7 +247,7 @@ def test_too_few_calibration_samples_are_said_to_be_too_few(make_store, tmp_path
         run.calibration = run.calibration.head(30)
         return run
 
-    text = text_of(write_report(make_store(change=few), tmp_path / "out").read_text())
+    text = text_of(write_report(make_store(names=("skin",), change=few), tmp_path / "out").read_text())
     assert "not attainable 15 calibration subjects, 19 needed; a quantile of pooled images gave" in text
     assert "not attainable 15 calibration subjects, 99 needed; the largest score gave" in text
 
@@ -248,7 +262,7 @@ def test_suspicious_scores_are_flagged(make_store, tmp_path):
             run.scores["raw_score"] = -run.scores["raw_score"] * 0.0 - np.repeat([[0.0, 0.0, 1.0, 1.0]], 30, 0).ravel()
         return run
 
-    text = text_of(write_report(make_store(change=spoil), tmp_path / "out").read_text())
+    text = text_of(write_report(make_store(names=("skin",), change=spoil), tmp_path / "out").read_text())
     assert "no usable result; seed 0: 1 of 120 scores are not finite" in text
     assert "seed 0: constant: every sample has the same score" in text
     assert "inverted: normal images score higher (reversed, the AUROC would be 1.000)" in text
@@ -292,7 +306,7 @@ def test_missing_maps_are_said_to_be_missing(make_store, tmp_path):
         run.maps = None
         return run
 
-    page = write_report(make_store(change=without), tmp_path / "out")
+    page = write_report(make_store(names=("skin",), change=without), tmp_path / "out")
     assert "The store holds no anomaly maps of this run" in text_of(page.read_text())
     assert not list((page.parent / "figures").glob("*-map.png"))
     assert "no map" in (page.parent / "README.md").read_text()
@@ -342,7 +356,8 @@ def test_names_with_special_characters_are_text(make_store, tmp_path):
     Store(store).save_plan(plan)
     page = write_report(store, tmp_path / "out")
     outline = Outline(page.read_text())
-    assert not outline.all("script")
+    assert len(outline.all("script")) == 2
+    assert "<script>alert" not in page.read_text()
     assert all("onerror" not in attributes for attributes in outline.all("img"))
     assert name in text_of(page.read_text())
     twin = (page.parent / "README.md").read_text()
@@ -370,7 +385,8 @@ def test_the_twin_links_pictures_that_can_be_opened(report):
         else:
             with Image.open(path) as picture:
                 assert max(picture.size) == 192
-    assert {path.name for path in (report.parent / "figures").iterdir()} == {Path(link).name for link in links}
+    shown = {path.name for path in (report.parent / "figures").iterdir() if path.suffix != ".pdf"}
+    assert shown == {Path(link).name for link in links}
 
 
 def test_pictures_of_an_older_report_go_and_other_files_stay(make_store, tmp_path):

@@ -1,0 +1,227 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The commands ``export``, ``predict``, ``parity``, ``latency`` and ``serve``; heavy imports happen inside them."""
+
+# ruff: noqa: ARG001 - every command is called alike
+# ruff: noqa: T201 - this is where printing is done
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from anomalib_patchgan.errors import InputError
+
+_FAILED_STATUS = 1
+
+
+def fill_predict(parser: ArgumentParser) -> None:
+    """Add the arguments of ``predict``."""
+    parser.description = (
+        "Score images, NIfTI volumes or DICOM series with an exported model, and write scores.csv, maps, masks and "
+        "overlays. Needs neither torch nor anomalib. Files that cannot be read are listed, and the exit status is 1."
+    )
+    parser.add_argument("model", type=Path, help="the .xml file that `anomalib-patchgan export` wrote")
+    parser.add_argument("inputs", type=Path, nargs="+", help="files and folders")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the results")
+    parser.add_argument(
+        "--write",
+        type=str,
+        default="maps,overlays",
+        help="of maps,masks,overlays; or none",
+    )
+    parser.add_argument("--device", type=str, default="CPU", help="CPU, GPU, NPU or AUTO")
+    parser.add_argument("--hint", type=str, default="throughput", help="throughput or latency")
+    parser.add_argument("--batch_size", type=int | None, help="images run together; 8, or 1 with the hint latency")
+    parser.add_argument("--threads", type=int | None, help="threads of inference on a CPU; as OpenVINO decides")
+    parser.add_argument("--resume", action="store_true", help="go on with the results that are in the folder")
+
+
+def predict(options: Namespace, typed: list[str]) -> int:
+    """Run ``predict``."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from anomalib_patchgan.deploy.predictor import Predictor
+
+    predictor = Predictor(options.model, options.device, options.hint, options.batch_size, options.threads)
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Predicting", total=None, rate="")
+
+        def show(done: int, total: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, completed=done, total=total, rate="" if speed is None else f"{speed:.1f} inputs/s")
+
+        written = [] if options.write == "none" else [name.strip() for name in options.write.split(",")]
+        summary = predictor.predict(options.inputs, options.output, written, options.resume, show)
+    for name, message in summary.failures.items():
+        print(f"{name}: {message}", file=sys.stderr)
+    first = "" if summary.first_seconds is None else f", the first result after {summary.first_seconds:.2f} s"
+    print(
+        f"{summary.done} of {summary.inputs} inputs done, {len(summary.failures)} failed, {summary.resumed} before; "
+        f"{summary.images} images in {summary.seconds:.2f} s, {summary.images_per_second:.1f} images/s{first}"
+    )
+    print(options.output / "scores.csv")
+    return _FAILED_STATUS if summary.failures else 0
+
+
+def fill_export(parser: ArgumentParser) -> None:
+    """Add the arguments of ``export``."""
+    _fill_trained(parser)
+    parser.description = (
+        "Export a trained model to OpenVINO, for any batch size, with the raw score among its outputs and with what a "
+        "device needs to know in its metadata. Prints the .xml file of each precision."
+    )
+    parser.add_argument("--output", type=Path, required=True, help="folder; each precision gets one below it")
+    parser.add_argument(
+        "--precision", type=str, default="fp32", help="of fp32,fp16,bf16,int8; int8 needs --data for normal images"
+    )
+
+
+def export(options: Namespace, typed: list[str]) -> int:
+    """Run ``export``."""
+    from anomalib_patchgan.deploy.export import export_model
+
+    model, datamodule = _trained(options)
+    precisions = [name.strip() for name in options.precision.split(",")]
+    for path in export_model(model, options.output, precisions, datamodule).values():
+        print(path)
+    return 0
+
+
+def fill_parity(parser: ArgumentParser) -> None:
+    """Add the arguments of ``parity``."""
+    _fill_trained(parser)
+    parser.description = (
+        "Compare exported models with the trained one on the whole test set: scores, maps, labels and AUROC. The exit "
+        "status is 1 if one does not keep what its precision has to keep."
+    )
+    parser.add_argument("exports", type=Path, nargs="+", help=".xml files, or folders that hold them")
+    parser.add_argument("--threads", type=int, default=1, help="threads of inference")
+    parser.add_argument("--output", type=Path, help="Markdown file to write the table to as well")
+
+
+def parity(options: Namespace, typed: list[str]) -> int:
+    """Run ``parity``."""
+    from anomalib_patchgan.deploy.parity import FAILED, ParityBench, parity_table
+
+    paths = [
+        path for given in options.exports for path in (sorted(given.rglob("*.xml")) if given.is_dir() else [given])
+    ]
+    if not paths:
+        raise InputError(f"{options.exports[0]}: found no .xml file, expected an exported model.")
+    model, datamodule = _trained(options)
+    if datamodule is None:
+        raise InputError("data: found none, expected the data that the model was trained on, for their test set.")
+    bench = ParityBench(model, datamodule, options.threads)
+    rows = [bench.compare_export(path) for path in paths]
+    text = parity_table(rows)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return _FAILED_STATUS if any(row.status == FAILED for row in rows) else 0
+
+
+def fill_serve(parser: ArgumentParser) -> None:
+    """Add the arguments of ``serve``."""
+    parser.description = (
+        "Add an exported model to a repository of OpenVINO Model Server: a versioned folder, config.json and a client. "
+        "Prints the folder of the version."
+    )
+    parser.add_argument("model", type=Path, help="the .xml file that `anomalib-patchgan export` wrote")
+    parser.add_argument("--repository", type=Path, required=True, help="folder of the repository")
+    parser.add_argument("--name", type=str, required=True, help="what clients call the model")
+    parser.add_argument("--hint", type=str, default="throughput", help="throughput or latency")
+    parser.add_argument("--mounted", type=str, default="/models", help="where the server finds the repository")
+
+
+def serve(options: Namespace, typed: list[str]) -> int:
+    """Run ``serve``."""
+    from anomalib_patchgan.deploy.serving import write_model_repository
+
+    print(write_model_repository(options.model, options.repository, options.name, options.hint, options.mounted))
+    return 0
+
+
+def _fill_trained(parser: ArgumentParser) -> None:
+    """Add what names a trained model and its data."""
+    with warnings.catch_warnings():
+        # Importing anomalib warns of its own deprecated parts.
+        warnings.simplefilter("ignore")
+        from anomalib.data import AnomalibDataModule
+
+    parser.add_argument("--ckpt_path", type=Path, required=True, help="checkpoint, as weights/lightning/model.ckpt")
+    parser.add_argument("--model", type=str, default="anomalib_patchgan.PatchGan", help="dotted path of its class")
+    parser.add_subclass_arguments(AnomalibDataModule, "data", required=False, help="the data that it was trained on")
+
+
+def _trained(options: Namespace) -> tuple[Any, Any]:
+    """The trained model and its data, set up, or None where none are named."""
+    from anomalib_patchgan.deploy.checkpoint import load_trained
+
+    model = load_trained(options.model, options.ckpt_path)
+    if options.data is None:
+        return model, None
+    parser = ArgumentParser(exit_on_error=False)
+    _fill_trained(parser)
+    chosen = {key: options[key] for key in ("ckpt_path", "model", "data")}
+    datamodule = parser.instantiate_classes(Namespace(**chosen)).data
+    datamodule.setup()
+    return model, datamodule
+
+
+def fill_latency(parser: ArgumentParser) -> None:
+    """Add the arguments of ``latency``."""
+    _fill_trained(parser)
+    parser.description = (
+        "Measure the speed of a trained model in every way to run it: PyTorch, ONNX Runtime, OpenVINO in each "
+        "precision, the predictor from files to results, anomalib's inferencer. One process each, in turn, by rounds."
+    )
+    parser.add_argument("--workspace", type=Path, required=True, help="folder for the exports and what is timed")
+    parser.add_argument("--ways", type=str, default="", help="names of some ways, by commas; else all")
+    parser.add_argument("--threads", type=int, default=2, help="threads of inference")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each way at least, over all rounds")
+    parser.add_argument("--output", type=Path, help="Markdown file of the table; all numbers go beside it")
+
+
+def latency(options: Namespace, typed: list[str]) -> int:
+    """Run ``latency``."""
+    import json
+
+    from anomalib_patchgan.deploy.latency import latency_record, latency_table, measure_latency, write_workspace
+    from anomalib_patchgan.deploy.latency_child import CONTENDERS
+
+    model, datamodule = _trained(options)
+    if datamodule is None:
+        raise InputError("data: found none, expected the data that the model was trained on, for their test images.")
+    ways = [name.strip() for name in options.ways.split(",") if name.strip()] or list(CONTENDERS)
+    options.workspace.mkdir(parents=True, exist_ok=True)
+    write_workspace(model, datamodule, options.workspace, ways)
+
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    rows = measure_latency(options.workspace, options.threads, ways, options.rounds, options.seconds, tell)
+    text = latency_table(rows)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text + "\n", encoding="utf-8")
+        record = json.dumps(latency_record(rows), indent=1)
+        options.output.with_suffix(".json").write_text(record + "\n", encoding="utf-8")
+    print(text)
+    return 0

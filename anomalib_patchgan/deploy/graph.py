@@ -1,0 +1,159 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The graph that is exported: pre-processing, network and calibration, with the raw score among the outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openvino
+import torch
+from anomalib.data import InferenceBatch
+from anomalib.models import AnomalibModule
+from torch import Tensor, nn
+
+from anomalib_patchgan.deploy.heads import forward_of
+from anomalib_patchgan.deploy.identity import INPUT, LABEL, MAP, MASK, RAW_SCORE, SCORE
+from anomalib_patchgan.errors import InputError
+
+# What the exporter makes; asking for less only starts a conversion that fails.
+_OPSET = 18
+# One batch size would be taken for a constant; of two that differ from 1, neither is.
+_EXAMPLE_BATCH = 2
+
+
+class DeployedGraph(nn.Module):
+    """A trained model as a function of images, with named outputs.
+
+    The outputs are ``raw_score`` [N], ``pred_score`` [N] (calibrated), ``pred_label`` [N], and where the model gives a
+    map, ``anomaly_map`` [N, 1, H, W] (calibrated) and ``pred_mask`` [N, 1, H, W].
+
+    Args:
+        model: A trained model; it is put on the CPU and set to evaluation.
+
+    Raises:
+        InputError: If it has no post-processor, or one that was never calibrated, so that a label would mean nothing.
+    """
+
+    def __init__(self, model: AnomalibModule) -> None:
+        super().__init__()
+        check_calibrated(model)
+        model = model.cpu().eval()
+        self.pre_processor = model.pre_processor if isinstance(model.pre_processor, nn.Module) else nn.Identity()
+        self.network = model.model
+        self.post_processor = model.post_processor
+        self._predict: Callable[[Tensor], InferenceBatch] = forward_of(model.model)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Score images [N, 3, H, W] in [0, 1]."""
+        raw = self._predict(self.pre_processor(images))
+        score = raw.pred_score if raw.pred_score is not None else torch.amax(raw.anomaly_map, dim=(-2, -1))
+        raw = InferenceBatch(pred_score=score.flatten(), anomaly_map=raw.anomaly_map)
+        calibrated = self.post_processor(raw)
+        outputs = (raw.pred_score, calibrated.pred_score, calibrated.pred_label)
+        if raw.anomaly_map is None:
+            return outputs
+        size = images.shape[-2:]
+        maps = raw.anomaly_map if raw.anomaly_map.ndim == 4 else raw.anomaly_map.unsqueeze(1)
+        if maps.shape[-2:] != size:
+            # A model may look at images at another size than they are given in; its map is of that size.
+            return (*outputs, *self._resized(calibrated, size))
+        return (*outputs, calibrated.anomaly_map, calibrated.pred_mask)
+
+    @staticmethod
+    def _resized(calibrated: InferenceBatch, size: Any) -> tuple[Tensor, Tensor]:
+        maps = nn.functional.interpolate(calibrated.anomaly_map, size=tuple(size), mode="bilinear")
+        masks = nn.functional.interpolate(calibrated.pred_mask.float(), size=tuple(size), mode="nearest") > 0.5
+        return maps, masks
+
+
+def check_calibrated(model: AnomalibModule) -> None:
+    """Refuse a model whose scores and labels would mean nothing.
+
+    Args:
+        model: The model.
+
+    Raises:
+        InputError: If it has no post-processor, or its thresholds were never set.
+    """
+    name = type(model).__name__
+    post_processor = model.post_processor
+    if not isinstance(post_processor, nn.Module) or not hasattr(post_processor, "image_threshold"):
+        raise InputError(f"{name}: found no post-processor, expected one that calibrates scores.")
+    if math.isnan(float(post_processor.image_threshold)):  # type: ignore[arg-type]
+        raise InputError(f"{name}: found no thresholds, expected a model that was validated; train it first.")
+
+
+def output_names(graph: DeployedGraph, images: Tensor) -> list[str]:
+    """Names of the outputs that a graph has.
+
+    Args:
+        graph: The graph.
+        images: Any images of its size.
+    """
+    with torch.inference_mode():
+        count = len(graph(images))
+    return [RAW_SCORE, SCORE, LABEL, MAP, MASK][:count]
+
+
+def write_onnx(graph: DeployedGraph, image_size: tuple[int, int], path: Path) -> None:
+    """Export a graph to ONNX, for any batch size.
+
+    Args:
+        graph: The graph.
+        image_size: Height and width of the images.
+        path: Where to; the weights go into a file of the same name with ``.data`` after it.
+    """
+    images = torch.rand(_EXAMPLE_BATCH, 3, *image_size, generator=torch.Generator().manual_seed(0))
+    with quiet():
+        torch.onnx.export(
+            graph,
+            (images,),
+            str(path),
+            opset_version=_OPSET,
+            input_names=[INPUT],
+            output_names=output_names(graph, images),
+            dynamo=True,
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        )
+
+
+def convert(graph: DeployedGraph, path: Path) -> openvino.Model:
+    """Convert a graph to OpenVINO, for any batch size, in 32 bits.
+
+    Args:
+        graph: The graph.
+        path: Its ONNX file, see :func:`write_onnx`.
+
+    Raises:
+        InputError: If the model can only be exported for one batch size.
+    """
+    model = openvino.convert_model(path)
+    frozen = [output.get_any_name() for output in model.outputs if output.get_partial_shape()[0].is_static]
+    if frozen:
+        raise InputError(
+            f"{type(graph.network).__name__}: found the output {frozen[0]!r} with a fixed batch size, expected any; "
+            "the model loops over the batch."
+        )
+    return model
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the exporters' talk out of the console."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,144 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Post-training quantisation of the network, and of nothing that comes after it.
+
+Statistics, distances and calibration subtract numbers of like size, and in eight bits little is left of a difference;
+so everything that is no layer of the network stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import nncf
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+from torch import nn
+
+from anomalib_patchgan.deploy.graph import quiet
+from anomalib_patchgan.deploy.identity import RAW_SCORE
+from anomalib_patchgan.errors import InputError
+
+_CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
+_LAYERS = (*_CONVOLUTIONS, "MatMul")
+_QUANTISER = "FakeQuantize"
+# Images that the ranges of activations are read from; more change little.
+_CALIBRATION_IMAGES = 300
+# Mean difference of the raw scores of normal images, as a share of their interquartile range, from which on layers are
+# taken out of the quantisation again. No label is needed for it.
+TOLERATED_DIFFERENCE = 0.1
+
+
+def network_layers(model: openvino.Model, network: nn.Module) -> list[str]:
+    """Names of the operations that are layers of the network: convolutions, and products with a learned matrix.
+
+    A product with a statistic, such as a whitening matrix, is none, though it is the same operation.
+
+    Args:
+        model: The converted graph.
+        network: The torch module that it was converted from.
+    """
+    matrices = [
+        parameter.detach().cpu().flatten(start_dim=1).numpy()
+        for parameter in network.parameters()
+        if parameter.ndim > 1
+    ]
+    learned = {_content(matrix) for matrix in (*matrices, *(matrix.T for matrix in matrices))}
+
+    def is_layer(operation: openvino.Node) -> bool:
+        if operation.get_type_name() != "MatMul":
+            return operation.get_type_name() in _CONVOLUTIONS
+        factors = [operation.input_value(index).get_node() for index in range(2)]
+        return any(factor.get_type_name() == "Constant" and _content(factor.data) in learned for factor in factors)
+
+    return [operation.get_friendly_name() for operation in model.get_ordered_ops() if is_layer(operation)]
+
+
+def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float32]) -> openvino.Model:
+    """Quantise the layers of the network to eight bits; take out again those that change the scores too much.
+
+    Args:
+        model: The converted graph, in 32 bits.
+        network: The torch module that it was converted from.
+        images: Normal images ``[N, 3, H, W]`` in [0, 1] that nothing was trained on and that are not in the test.
+
+    Returns:
+        A new graph.
+
+    Raises:
+        InputError: If nothing of the model can be quantised without changing its scores too much.
+    """
+    layers = set(network_layers(model, network))
+    if not layers:
+        raise InputError(
+            f"{type(network).__name__}: found nothing to quantise, expected convolutions or linear layers."
+        )
+    others = [name.get_friendly_name() for name in model.get_ops() if name.get_friendly_name() not in layers]
+    scope = nncf.IgnoredScope(names=others, validate=False)
+    reference = raw_scores(openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), images)
+    items = list(zip(images[:_CALIBRATION_IMAGES], reference[:_CALIBRATION_IMAGES], strict=True))
+    calibration = nncf.Dataset(items, lambda item: item[0][None])
+    spread = interquartile_range(reference)
+
+    def agreement(compiled: Any, chosen: Iterable[Any]) -> tuple[float, None]:
+        batch, expected = zip(*chosen, strict=True)
+        return 1 - float(np.abs(raw_scores(compiled, np.stack(batch)) - np.array(expected)).mean()) / spread, None
+
+    with quiet():
+        quantised = nncf.quantize(model, calibration, ignored_scope=scope, subset_size=len(items))
+        compiled = openvino.Core().compile_model(quantised, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        if 1 - agreement(compiled, items)[0] > TOLERATED_DIFFERENCE:
+            quantised = nncf.quantize_with_accuracy_control(
+                model,
+                calibration,
+                nncf.Dataset(items),
+                agreement,
+                max_drop=TOLERATED_DIFFERENCE,
+                drop_type=nncf.DropType.ABSOLUTE,
+                ignored_scope=scope,
+                subset_size=len(items),
+            )
+    if not quantised_operations(quantised):
+        raise InputError(
+            f"{type(network).__name__}: found no layer that can be quantised without moving the scores of normal "
+            f"images by more than {TOLERATED_DIFFERENCE:g} of their interquartile range, expected some."
+        )
+    return quantised
+
+
+def quantised_operations(model: openvino.Model) -> list[str]:
+    """Names of the layers that compute in eight bits: those that read what a quantiser gives.
+
+    Args:
+        model: A graph.
+    """
+    return [
+        operation.get_friendly_name()
+        for operation in model.get_ordered_ops()
+        if operation.get_type_name() in _LAYERS and operation.input_value(0).get_node().get_type_name() == _QUANTISER
+    ]
+
+
+def raw_scores(run: Callable[[Any], Any], images: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Raw scores ``[N]`` of images, one at a time.
+
+    Args:
+        run: A compiled model.
+        images: ``[N, 3, H, W]``.
+    """
+    return np.array([float(run(image[None])[RAW_SCORE].item()) for image in images])
+
+
+def interquartile_range(scores: NDArray[np.float64]) -> float:
+    """Distance of the quartiles of scores; the smallest positive number where they are all alike."""
+    low, high = np.percentile(scores, [25, 75])
+    return max(float(high - low), float(np.finfo(np.float32).tiny))
+
+
+def _content(matrix: NDArray[Any]) -> tuple[tuple[int, ...], str]:
+    values = np.ascontiguousarray(matrix, dtype=np.float32)
+    return values.shape, hashlib.sha256(values.tobytes()).hexdigest()

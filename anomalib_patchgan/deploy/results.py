@@ -1,0 +1,242 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a prediction writes: a table that survives a kill, maps, masks and overlays."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+import threading
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from PIL import Image
+
+from anomalib_patchgan.deploy.preparation import MAP_CODES
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import write_png
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from anomalib_patchgan.deploy.preparation import PreparedInput
+
+TABLE_NAME, RUN_NAME = "scores.csv", "run.json"
+DONE, FAILED = "ok", "failed"
+# A heat scale, by its colour at equal steps of the map's value, and how far it covers the picture at most.
+_HEAT = np.array([[0, 0, 96], [0, 96, 160], [64, 160, 64], [255, 160, 0], [255, 0, 0]], dtype=np.float32)
+_STRONGEST = 0.6
+_SHADES = 256
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table.
+
+    Attributes:
+        input: Name of the input.
+        status: ``ok`` or ``failed``.
+        raw_score: Highest raw score of its tiles; empty where it failed.
+        score: Highest calibrated score of its tiles, in (0, 1); empty where it failed.
+        label: 1 for abnormal, 0 for normal; empty where it failed.
+        tiles: Number of images of the model that it was cut into.
+        highest_slice: Slice of the highest score, from the feet, from 0; empty for an image.
+        message: Why it failed.
+    """
+
+    input: str
+    status: str
+    raw_score: float | str = ""
+    score: float | str = ""
+    label: int | str = ""
+    tiles: int = 0
+    highest_slice: int | str = ""
+    message: str = ""
+
+
+_COLUMNS = [field.name for field in fields(Row)]
+
+
+class ResultTable:
+    """``scores.csv`` of a folder: a line is added when all that belongs to an input has been written.
+
+    Args:
+        folder: The folder; made if it is missing.
+        run: What results depend on; JSON-able. A table is only resumed by the same.
+        resume: Whether to keep the lines of an earlier run, and not to predict what they list as done.
+
+    Raises:
+        InputError: If the folder cannot be written, holds results and is not to be resumed, or holds those of another
+            run.
+    """
+
+    def __init__(self, folder: Path, run: dict[str, Any], resume: bool) -> None:
+        self.path = folder / TABLE_NAME
+        self._lock = threading.Lock()
+        self.rows: dict[str, Row] = {}
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if self.path.exists():
+                self._take_over(folder / RUN_NAME, run, resume)
+            (folder / RUN_NAME).write_text(json.dumps(run, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            self._replace(list(self.rows.values()))
+            self._stream = self.path.open("a", encoding="utf-8", newline="")
+        except OSError as error:
+            message = f"{folder}: found a folder that cannot be written ({error.strerror}), expected one."
+            raise InputError(message) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+    def add(self, row: Row) -> None:
+        """Add a line and flush it.
+
+        Args:
+            row: The line.
+        """
+        with self._lock:
+            self.rows[row.input] = row
+            self._stream.write(_lines([row]))
+            self._stream.flush()
+
+    def sort(self, names: list[str]) -> None:
+        """Bring the lines into an order, once no more are added.
+
+        Args:
+            names: Inputs, in the order wanted.
+        """
+        order = {name: place for place, name in enumerate(names)}
+        self._replace(sorted(self.rows.values(), key=lambda row: order.get(row.input, len(order))))
+
+    def _take_over(self, record: Path, run: dict[str, Any], resume: bool) -> None:
+        if not resume:
+            raise InputError(f"{self.path}: found results, expected an empty folder; --resume goes on with them.")
+        try:
+            before = json.loads(record.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{record}: found no readable record of the run, expected one to resume it.") from error
+        differing = [key for key in run if before.get(key) != run[key]]
+        if differing:
+            raise InputError(
+                f"{record}: found results of another run (its {differing[0]} differs), expected the same to resume it."
+            )
+        content = self.path.read_text(encoding="utf-8")
+        # A line that the kill cut short has no end.
+        whole = content[: content.rfind("\n") + 1]
+        for line in csv.DictReader(io.StringIO(whole)):
+            if line["status"] == DONE:
+                self.rows[line["input"]] = Row(**line)  # type: ignore[arg-type]
+
+    def _replace(self, rows: list[Row]) -> None:
+        write_whole(self.path, (",".join(_COLUMNS) + "\n" + _lines(rows)).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all; missing folders are made.
+
+    Args:
+        path: Where to.
+        content: What to write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _lines(rows: list[Row]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerows([getattr(row, column) for column in _COLUMNS] for row in rows)
+    return stream.getvalue()
+
+
+@dataclass(frozen=True)
+class MapWriter:
+    """Writes the maps of an input.
+
+    Attributes:
+        folder: Where results are written, in the folders ``maps``, ``masks`` and ``overlays``.
+        kinds: Which of the three.
+        pixel_threshold: Value of the map in [0, 1] above which a pixel is in the mask.
+    """
+
+    folder: Path
+    kinds: frozenset[str]
+    pixel_threshold: float
+
+    def write(self, name: str, prepared: PreparedInput, codes: NDArray[np.uint16], shown: int) -> None:
+        """Write what was asked for.
+
+        Args:
+            name: Name of the input.
+            prepared: The input.
+            codes: Its map ``[slices, rows, columns]``; 65535 stands for 1.
+            shown: Slice that the overlay shows.
+        """
+        mask = codes > self.pixel_threshold * MAP_CODES
+        if prepared.space is None:
+            self._write_image(name, codes[0], mask[0])
+        else:
+            base = name.removesuffix(".gz").removesuffix(".nii")
+            if "maps" in self.kinds:
+                path = self.folder / "maps" / f"{base}.nii.gz"
+                prepared.space.write(path, codes, 1 / MAP_CODES, "anomaly map, 0 to 1")
+            if "masks" in self.kinds:
+                path = self.folder / "masks" / f"{base}.nii.gz"
+                prepared.space.write(path, mask.view(np.uint8), 1, "anomaly mask, 1 is abnormal")
+        if "overlays" in self.kinds:
+            picture = overlay(prepared.picture(shown), codes[shown])
+            write_png(self.folder / "overlays" / f"{name}.png", picture)
+
+    def _write_image(self, name: str, codes: NDArray[np.uint16], mask: NDArray[np.bool_]) -> None:
+        if "maps" in self.kinds:
+            stream = io.BytesIO()
+            Image.fromarray(codes).save(stream, format="PNG", compress_level=1)
+            write_whole(self.folder / "maps" / f"{name}.png", stream.getvalue())
+        if "masks" in self.kinds:
+            write_png(self.folder / "masks" / f"{name}.png", mask.astype(np.uint8) * np.uint8(255))
+
+
+def overlay(picture: NDArray[np.float32], codes: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Lay a map over a picture: the higher its value, the hotter the colour and the less is seen of the picture.
+
+    Args:
+        picture: In [0, 1], ``[1 or 3, rows, columns]``.
+        codes: The map, ``[rows, columns]``; 65535 stands for 1.
+
+    Returns:
+        uint8 ``[rows, columns, 3]``.
+    """
+    shade = (codes >> 8).astype(np.uint8)
+    heat, cover = _heat_table()
+    grey = np.clip(picture, 0, 1).transpose(1, 2, 0) * np.float32(255)
+    return (grey * (1 - cover[shade])[..., None] + heat[shade]).astype(np.uint8)
+
+
+def _heat_table() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colour, already weighed by what it covers, and the share that it covers, of each shade."""
+    value = np.linspace(0, 1, _SHADES, dtype=np.float32)
+    steps = np.linspace(0, 1, len(_HEAT))
+    colour = np.stack([np.interp(value, steps, channel) for channel in _HEAT.T], axis=1)
+    cover = _STRONGEST * value
+    return (colour * cover[:, None]).astype(np.float32), cover.astype(np.float32)

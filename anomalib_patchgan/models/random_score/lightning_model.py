@@ -1,0 +1,39 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Random score by anomalib's model contract."""
+
+from anomalib.metrics import Evaluator
+from anomalib.post_processing import PostProcessor
+from anomalib.pre_processing import PreProcessor
+from anomalib.visualization import Visualizer
+
+from anomalib_patchgan.models.components.fitted_once import FittedOnce
+from anomalib_patchgan.models.random_score.torch_model import RandomScoreModel
+
+
+class RandomScore(FittedOnce):
+    """A number that has nothing to do with the image: what any detector has to beat.
+
+    The job's seed draws the numbers, so that another seed gives others.
+
+    Args:
+        pre_processor (PreProcessor | bool): Pre-processor; the default takes images as they come.
+            Defaults to ``True``.
+        post_processor (PostProcessor | bool): Post-processor, or whether to use the default.
+            Defaults to ``True``.
+        evaluator (Evaluator | bool): Evaluator, or whether to use anomalib's default.
+            Defaults to ``True``.
+        visualizer (Visualizer | bool): Visualizer, or whether to use anomalib's default.
+            Defaults to ``True``.
+    """
+
+    def __init__(
+        self,
+        pre_processor: PreProcessor | bool = True,
+        post_processor: PostProcessor | bool = True,
+        evaluator: Evaluator | bool = True,
+        visualizer: Visualizer | bool = True,
+    ) -> None:
+        super().__init__(None, pre_processor, post_processor, evaluator, visualizer)
+        self.model = RandomScoreModel()

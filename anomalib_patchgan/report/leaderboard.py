@@ -1,0 +1,201 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Many stores on one page: one board for each test set, since numbers of different test sets cannot be ranked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.report.files import replace_file, table_files
+from anomalib_patchgan.report.findings import UNREADABLE, Area, DataResult, ModelResult, collect
+from anomalib_patchgan.report.overview import protocol_of
+from anomalib_patchgan.report.rendering import render_html, render_markdown
+from anomalib_patchgan.report.tables import MISSING, ROLES, Cell, Row, Span, Table
+from anomalib_patchgan.store import Store
+
+READING = (
+    "A board is one test set: one collection, one protocol, one split. Ranks are within a board; between boards "
+    "neither ranks nor numbers can be compared.",
+    "In brackets 95 % intervals over test subjects. Where the intervals of two models overlap widely, their order is "
+    "not settled; the report of a store says which differences hold.",
+    "Controls stand in the table without a rank.",
+)
+# A store lies in the folder itself, or in one of its folders, or one below; what is deeper belongs to a store.
+_WHERE = ("plan.json", "*/plan.json", "*/*/plan.json")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of one store on one board.
+
+    Attributes:
+        store: Where it was run, relative to the folder of all stores.
+        board: Collection, protocol and split.
+        phantom: Whether the data are synthetic.
+        data: Name of the data set in the suite.
+        row: The model's results.
+        area: Its image AUROC.
+        rank: Its place on the board, from 1; None for a control.
+    """
+
+    store: str
+    board: tuple[str, str, str]
+    phantom: bool
+    data: str
+    row: ModelResult
+    area: Area
+    rank: int | None
+
+
+def write_leaderboard(folder: Path, output: Path) -> Path:
+    """Write the leaderboard of all stores in a folder: ``index.html``, ``README.md``, a CSV and a Parquet file.
+
+    Args:
+        folder: Folder that holds the stores, or folders of them.
+        output: Folder to write to; it is made if need be.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: When no store is found.
+    """
+    folder = Path(folder)
+    stores = sorted({path.parent for pattern in _WHERE for path in folder.glob(pattern)})
+    if not stores:
+        raise InputError(f"{folder} holds no result store; expected folders written by `anomalib-patchgan benchmark`.")
+    found: list[tuple[str, DataResult]] = []
+    unread: list[tuple[str, str]] = []
+    for path in stores:
+        name = str(path.relative_to(folder)) if path != folder else path.resolve().name
+        try:
+            found += [(name, data) for data in collect(Store(path)).data]
+        except UNREADABLE as error:
+            unread.append((name, str(error)))
+    entries = rank_entries(found)
+    context = {
+        "answer": _answer(entries, len(stores)),
+        "leaders": [_leader(entry, entries) for entry in entries if entry.rank == 1],
+        "table": leaderboard_table(entries),
+        "unread": unread,
+        "phantom": any(entry.phantom for entry in entries),
+        "reading": READING,
+    }
+    output = Path(output)
+    files = table_files("leaderboard", csv_rows(entries))
+    files["README.md"] = render_markdown("leaderboard.md.j2", context)
+    page = render_html("leaderboard.html.j2", context)
+    for name, content in files.items():
+        replace_file(output / name, content)
+    return replace_file(output / "index.html", page)
+
+
+def rank_entries(found: list[tuple[str, DataResult]]) -> list[Entry]:
+    """Every model that has a result, board by board, best image AUROC first; controls have no rank."""
+    entries = [
+        Entry(store, _board(data), bool(data.card.get("phantom")), data.name, row, row.image_area, None)
+        for store, data in found
+        for row in data.results
+        if row.image_area is not None
+    ]
+    entries.sort(key=lambda entry: (entry.board, -entry.area.value, entry.store, entry.row.model))
+    ranked: list[Entry] = []
+    places: dict[tuple[str, str, str], int] = {}
+    for entry in entries:
+        if entry.row.role == "control":
+            ranked.append(entry)
+            continue
+        places[entry.board] = places.get(entry.board, 0) + 1
+        ranked.append(Entry(**{**vars(entry), "rank": places[entry.board]}))
+    return ranked
+
+
+def _board(data: DataResult) -> tuple[str, str, str]:
+    card = data.card
+    return str(card.get("name") or data.name), protocol_of(data), str(card.get("split_sha256") or "not known")
+
+
+def _answer(entries: list[Entry], stores: int) -> str:
+    boards = len({entry.board for entry in entries})
+    counted = f"{stores} store{'s' if stores != 1 else ''}"
+    if not boards:
+        return f"{counted.capitalize()}, and no usable result in {'it' if stores == 1 else 'any'}."
+    return f"{len(entries)} results on {boards} board{'s' if boards != 1 else ''} from {counted}."
+
+
+def _leader(entry: Entry, entries: list[Entry]) -> str:
+    rivals = sum(one.board == entry.board and one.rank is not None for one in entries) - 1
+    interval = entry.area.interval
+    bounds = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else ""
+    name, protocol, split = entry.board
+    of = f"first of {rivals + 1}" if rivals else "the only one"
+    kind = " (phantoms)" if entry.phantom else ""
+    return (
+        f"{name}{kind}, {protocol} protocol, split {split[:8]}: {entry.row.model} {entry.area.value:.3f}{bounds}, {of}."
+    )
+
+
+def leaderboard_table(entries: list[Entry]) -> Table:
+    """The one table of all boards."""
+    columns = ("Model", "Board", "Rank", "Image AUROC", "Average precision", "Pixel AP", "Seeds", "Store")
+    rows = tuple(
+        Row(
+            (
+                Cell(entry.row.model, ROLES.get(entry.row.role, entry.row.role)),
+                Cell(entry.board[0], _about(entry)),
+                Cell(MISSING if entry.rank is None else str(entry.rank)),
+                _area(entry.area),
+                _share(entry.row.mean(lambda seed: seed.average_precision)),
+                _share(entry.row.pixel_area.value if entry.row.pixel_area else None),
+                Cell(str(len(entry.row.seeds))),
+                Cell(entry.store, entry.data),
+            ),
+            entry.row.role,
+            (entry.board[0], entry.board[1], entry.board[2][:8]),
+        )
+        for entry in entries
+    )
+    caption = "Every model of every store, board by board; in brackets 95 % intervals over test subjects."
+    return Table(caption, columns, rows, frozenset(columns[2:7]), ("Data set", "Protocol", "Split"))
+
+
+def _about(entry: Entry) -> str:
+    return " · ".join((entry.board[1], f"split {entry.board[2][:8]}", *(("phantom",) if entry.phantom else ())))
+
+
+def _area(area: Area) -> Cell:
+    interval = area.interval
+    if interval is None:
+        return Cell(f"{area.value:.3f}")
+    bounds = f"[{interval.low:.3f}, {interval.high:.3f}]"
+    return Cell(f"{area.value:.3f}", bounds, Span(interval.low, area.value, interval.high))
+
+
+def _share(value: float | None) -> Cell:
+    return Cell(MISSING if value is None else f"{value:.3f}")
+
+
+def csv_rows(entries: list[Entry]) -> list[dict[str, str]]:
+    """The boards with plain numbers."""
+    rows = []
+    for entry in entries:
+        interval = entry.area.interval
+        rows.append(
+            {
+                "collection": entry.board[0],
+                "protocol": entry.board[1],
+                "split_sha256": entry.board[2],
+                "phantom": str(entry.phantom).lower(),
+                "rank": "" if entry.rank is None else str(entry.rank),
+                "model": entry.row.model,
+                "role": entry.row.role,
+                "image_auroc": f"{entry.area.value:.10g}",
+                "image_auroc_low": f"{interval.low:.10g}" if interval else "",
+                "image_auroc_high": f"{interval.high:.10g}" if interval else "",
+                "seeds_scored": str(len(entry.row.seeds)),
+                "store": entry.store,
+                "data": entry.data,
+            }
+        )
+    return rows

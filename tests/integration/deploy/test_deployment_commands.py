@@ -1,0 +1,110 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""From a checkpoint to results by commands: export, parity, predict, serve."""
+
+import csv
+import json
+
+import pytest
+import torch
+from lightning import Trainer
+from small_model import make_model, write_brain
+
+from anomalib_patchgan import PatchGan
+from anomalib_patchgan.cli import main
+from anomalib_patchgan.deploy.identity import read_model
+
+
+@pytest.fixture(scope="module")
+def brains(tmp_path_factory):
+    root = tmp_path_factory.mktemp("brats") / "tree"
+    for number in range(12):
+        write_brain(root / "HGG", f"BraTS19_X_{number:03d}_1", number)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint") / "model.ckpt"
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.strategy.connect(make_model())
+    trainer.save_checkpoint(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(brains, tmp_path_factory):
+    return [
+        *("--data", "anomalib_patchgan.data.BraTS2019", "--data.root", str(brains), "--data.image_size", "32"),
+        *("--data.cache_dir", str(tmp_path_factory.mktemp("cache")), "--data.slice_spacing", "4"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def exported_by_command(checkpoint, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    arguments = ["export", "--ckpt_path", str(checkpoint), *data, "--output", str(folder), "--precision", "fp32"]
+    assert main(arguments) == 0
+    return folder / "fp32" / "model.xml"
+
+
+def test_a_checkpoint_is_exported_compared_predicted_with_and_served(
+    checkpoint, data, brains, exported_by_command, tmp_path, capsys
+):
+    trained = ["--ckpt_path", str(checkpoint), *data]
+    exported = exported_by_command
+    _, identity = read_model(exported)
+    assert identity.preparation["modalities"] == ["flair"]
+    assert identity.data["protocol"] == "slice"
+    assert "BraTS19_X" not in exported.read_text()  # no subject is named
+
+    assert main(["parity", *trained, str(exported.parent), "--output", str(tmp_path / "parity.md")]) == 0
+    assert "| openvino_fp32 | passed |" in capsys.readouterr().out
+    assert "| openvino_fp32 | passed |" in (tmp_path / "parity.md").read_text()
+
+    subject = brains / "HGG" / "BraTS19_X_003_1"
+    assert main(["predict", str(exported), str(subject), "--output", str(tmp_path / "out")]) == 0
+    (row,) = csv.DictReader((tmp_path / "out" / "scores.csv").open())
+    assert row["input"] == "BraTS19_X_003_1_flair.nii.gz"
+
+    assert main(["serve", str(exported), "--repository", str(tmp_path / "served"), "--name", "brain"]) == 0
+    (entry,) = json.loads((tmp_path / "served" / "config.json").read_text())["model_config_list"]
+    assert entry["config"]["base_path"] == "/models/brain"
+
+
+def test_the_exit_status_says_that_a_gate_is_not_passed(checkpoint, data, exported_by_command, monkeypatch, capsys):
+    from anomalib_patchgan.deploy import parity
+
+    monkeypatch.setitem(parity.GATES, "fp32", parity.Gate(score=0.0))
+    assert main(["parity", "--ckpt_path", str(checkpoint), *data, str(exported_by_command)]) == 1
+    assert "failed: a raw score differs by" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ckpt_path", "absent.ckpt"], "absent.ckpt: found no such file, expected a checkpoint"),
+        (["--ckpt_path", "CHECKPOINT", "--model", "anomalib_patchgan.models.Absent"], "model: found"),
+        (["--ckpt_path", "CHECKPOINT", "--model", "anomalib.data.Folder"], "expected a model derived from"),
+        (["--ckpt_path", "CHECKPOINT", "--model", "anomalib_patchgan.models.MeanIntensity"], "no checkpoint of Mean"),
+        (["--ckpt_path", "CHECKPOINT", "--precision", "int8"], "data: found none, expected those"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(checkpoint, arguments, message, tmp_path, capsys):
+    arguments = [str(checkpoint) if argument == "CHECKPOINT" else argument for argument in arguments]
+    assert main(["export", *arguments, "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_model_read_from_a_checkpoint_scores_as_before(checkpoint):
+    from anomalib_patchgan.deploy.checkpoint import load_trained
+
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = make_model()(images)
+        found = load_trained("anomalib_patchgan.PatchGan", checkpoint)(images)
+    assert isinstance(load_trained("anomalib_patchgan.PatchGan", checkpoint), PatchGan)
+    torch.testing.assert_close(found.pred_score, expected.pred_score)

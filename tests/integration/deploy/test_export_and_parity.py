@@ -1,0 +1,208 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What an export holds, whether it decides as the trained model does, and what the gate says if it does not."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import openvino
+import pytest
+import torch
+from anomalib.models import Dfkde, Dfm, Fre
+from small_model import NormalImages, make_model
+
+from anomalib_patchgan import PatchGan
+from anomalib_patchgan.deploy import parity, runtimes
+from anomalib_patchgan.deploy.export import Exporter, export_model
+from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
+from anomalib_patchgan.deploy.identity import read_model
+from anomalib_patchgan.deploy.quantisation import network_layers, quantised_operations
+from anomalib_patchgan.errors import InputError
+
+
+def test_the_metadata_say_what_the_model_is(exported, model):
+    graph, identity = read_model(exported["int8"])
+    assert identity.model_class == "anomalib_patchgan.models.patchgan.lightning_model.PatchGan"
+    assert identity.arguments["width"] == 8
+    assert (identity.precision, identity.inference_precision) == ("int8", "f32")
+    assert identity.raw_image_threshold == pytest.approx(float(model.post_processor.image_threshold))
+    assert identity.preparation == {"kind": "raster", "image_size": [32, 32], "intensity_range": None}
+    assert identity.packages["openvino"] == openvino.__version__.split("-")[0]
+    # Any other reader of OpenVINO models sees it too.
+    assert json.loads(str(graph.get_rt_info(["anomalib_patchgan", "precision"]).value)) == "int8"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
+def test_outputs_are_named_and_their_batch_is_free(exported, precision):
+    graph, _ = read_model(exported[precision])
+    names = [output.get_any_name() for output in graph.outputs]
+    assert names == ["raw_score", "pred_score", "pred_label", "anomaly_map", "pred_mask"]
+    assert all(output.get_partial_shape()[0].is_dynamic for output in graph.outputs)
+
+
+def test_only_layers_of_the_network_are_quantised(exported, model):
+    graph, identity = read_model(exported["int8"])
+    assert identity.quantised == quantised_operations(graph)
+    full, _ = read_model(exported["fp32"])
+    layers = network_layers(full, model.model)
+    assert set(identity.quantised) <= set(layers)
+    assert len(identity.quantised) > 0.5 * len(layers)
+    kinds = {operation.get_friendly_name(): operation.get_type_name() for operation in full.get_ops()}
+    # The whitening of the novelty distribution is a product too, but of no layer.
+    assert "Einsum" in kinds.values()
+    assert {kinds[name] for name in layers} == {"Convolution", "MatMul"}
+    fed = [op for op in graph.get_ops() if op.get_type_name() == "FakeQuantize"]
+    readers = {target.get_node().get_type_name() for op in fed for target in op.output(0).get_target_inputs()}
+    assert readers <= {"Convolution", "MatMul", "Reshape", "Transpose", "Convert"}
+
+
+def test_layers_are_taken_out_of_the_quantisation_if_scores_move_too_much(model, datamodule, tmp_path, monkeypatch):
+    from anomalib_patchgan.deploy import quantisation
+
+    exporter = Exporter(model, datamodule)
+    images = exporter.normal_images()[:4]
+    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
+    free = quantisation.quantise(exporter.converted, model.model, images)
+    scores = [
+        quantisation.raw_scores(openvino.Core().compile_model(graph, "CPU"), images)
+        for graph in (free, exporter.converted)
+    ]
+    moved = np.abs(scores[0] - scores[1]).mean() / quantisation.interquartile_range(scores[1])
+    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.9 * moved)
+    bound = quantisation.quantise(exporter.converted, model.model, images)
+    assert 0 < len(quantised_operations(bound)) < len(quantised_operations(free))
+
+
+def test_int8_needs_data_and_says_so(model, tmp_path):
+    with pytest.raises(InputError, match="data: found none, expected those"):
+        export_model(model, tmp_path, ("int8",))
+    with pytest.raises(InputError, match="precision: found 'fp4', expected one of fp32, fp16, bf16, int8"):
+        export_model(model, tmp_path, ("fp4",))
+
+
+def test_a_model_that_was_never_validated_is_refused(tmp_path):
+    fresh = PatchGan(image_size=32, channels=1, width=8, discriminator_width=16, evaluator=False, visualizer=False)
+    with pytest.raises(InputError, match="PatchGan: found no thresholds"):
+        export_model(fresh, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bench(model, datamodule):
+    return parity.ParityBench(model, datamodule, 1)
+
+
+def test_fp32_passes_the_gate_and_every_row_has_its_numbers(bench, exported, tmp_path):
+    rows = {precision: bench.compare_export(path) for precision, path in exported.items()}
+    row = rows["fp32"]
+    assert (row.status, row.flips, row.note) == ("passed", 0, "")
+    assert 0 < row.score_mean <= row.score_max < 1e-3
+    assert row.map_max < 1e-3
+    assert row.auroc_low <= row.auroc_difference <= row.auroc_high
+    assert rows["fp16"].score_max > row.score_max
+    assert rows["int8"].quantised > 0
+    assert bench.compare_backend("onnxruntime_fp32", tmp_path).status == "passed"
+    table = parity.parity_table(list(rows.values()))
+    assert [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:]] == [
+        f"openvino_{precision}" for precision in exported
+    ]
+
+
+@pytest.mark.parametrize(
+    ("precision", "changes", "reason"),
+    [
+        ("fp32", {"flips": 1}, "1 labels flipped, at most 0 may"),
+        ("fp32", {"score_max": 2e-3}, "a raw score differs by 0.002 interquartile ranges"),
+        ("fp16", {"auroc_difference": -0.0021}, "the AUROC differs by -0.0021, at most 0.002 may"),
+        ("bf16", {"auroc_difference": 0.0021}, "the AUROC differs by +0.0021, at most 0.002 may"),
+        ("int8", {"auroc_difference": 0.0051}, "the AUROC differs by +0.0051, at most 0.005 may"),
+        ("int8", {"quantised": 0}, "no layer is quantised"),
+    ],
+)
+def test_the_gate_says_what_is_broken(precision, changes, reason):
+    kept = parity.ParityRow(
+        backend="b", precision=precision, status="passed", score_max=0.0, auroc_difference=0.0, flips=0, quantised=3
+    )
+    assert parity.broken_by(kept) == []
+    (broken,) = parity.broken_by(replace(kept, **changes))
+    assert broken.startswith(reason)
+
+
+def test_a_label_that_flips_at_a_tie_is_counted_apart():
+    score = np.array([0.5, 0.5 + 5e-7, 0.7, 0.2])
+    reference = runtimes.Outputs(score, score, np.array([False, True, True, False]), None)
+    other = runtimes.Outputs(score, score, np.array([True, False, False, False]), None)
+    assert parity.count_flips(reference, other) == (1, 2)
+
+
+def test_an_export_of_another_model_is_refused(bench, exported, tmp_path):
+    graph, identity = read_model(exported["fp32"])
+    path = tmp_path / "model.xml"
+    replace(identity, raw_image_threshold=identity.raw_image_threshold + 0.25).write_to(graph)
+    openvino.save_model(graph, path, compress_to_fp16=False)
+    with pytest.raises(InputError, match="found a model whose raw_image_threshold is"):
+        bench.compare_export(path)
+
+
+def fitted(model_class, **arguments):
+    """A baseline on random weights, fitted to a few images, whose own export has a fixed batch size."""
+    torch.manual_seed(0)
+    model = model_class(
+        backbone="resnet18", pre_trained=False, pre_processor=False, evaluator=False, visualizer=False, **arguments
+    )
+    images = NormalImages(24, 4, abnormal=False).images
+    model.model.train()
+    with torch.no_grad():
+        for batch in images.split(8):
+            model.model(batch)
+    if hasattr(model.model, "fit"):
+        model.model.fit()
+    model.eval()
+    for name in ("_image_threshold", "image_min", "image_max", "_pixel_threshold", "pixel_min", "pixel_max"):
+        getattr(model.post_processor, name).fill_(0.5 + 0.5 * name.endswith("max"))
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model_class", "arguments"),
+    [
+        (Dfm, {"layer": "layer3", "pooling_kernel_size": 1, "pca_level": 0.9}),
+        (Dfkde, {"layers": ["layer4"], "n_pca_components": 4}),
+        (Fre, {"layer": "layer3", "pooling_kernel_size": 1, "input_dim": 1024, "latent_dim": 8}),
+    ],
+)
+def test_baselines_whose_own_export_fixes_the_batch_run_at_any(model_class, arguments, tmp_path):
+    model = fitted(model_class, **arguments)
+    graph = DeployedGraph(model)
+    write_onnx(graph, (32, 32), tmp_path / "model.onnx")
+    converted = convert(graph, tmp_path / "model.onnx")
+    compiled = openvino.Core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    images = NormalImages(7, 5, abnormal=True).images
+    for batch in (1, 2, 7):
+        with torch.no_grad():
+            raw = model.model(images[:batch])
+            expected = model(images[:batch])
+        found = compiled(images[:batch].numpy())
+        np.testing.assert_allclose(found["raw_score"], raw.pred_score.flatten().numpy(), rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(found["pred_score"], expected.pred_score.flatten().numpy(), rtol=1e-3, atol=1e-4)
+        if expected.anomaly_map is not None:
+            np.testing.assert_allclose(found["anomaly_map"], expected.anomaly_map.numpy(), rtol=1e-2, atol=1e-3)
+
+
+def test_a_model_that_loops_over_the_batch_is_named(tmp_path):
+    class Looping(torch.nn.Module):
+        def forward(self, images):
+            from anomalib.data import InferenceBatch
+
+            return InferenceBatch(pred_score=torch.stack([image.mean() for image in images]))
+
+    model = SimpleNamespace(
+        pre_processor=None, model=Looping(), post_processor=make_model().post_processor, cpu=lambda: model
+    )
+    model.eval = lambda: model
+    graph = DeployedGraph(model)
+    write_onnx(graph, (32, 32), tmp_path / "model.onnx")
+    with pytest.raises(InputError, match="Looping: found"):
+        convert(graph, tmp_path / "model.onnx")

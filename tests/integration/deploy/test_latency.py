@@ -1,0 +1,59 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The latency harness: a process for each way, rounds in turn, and rows for what a machine cannot do."""
+
+import pytest
+
+from anomalib_patchgan.deploy.latency import (
+    CALLS,
+    benchmark_app,
+    latency_table,
+    measure_latency,
+    speedup,
+    write_workspace,
+)
+from anomalib_patchgan.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def workspace(model, datamodule, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workspace")
+    write_workspace(model, datamodule, folder, ("onnxruntime_fp32", "openvino_fp32"))
+    return folder
+
+
+def test_each_way_has_a_process_of_its_own_and_a_row_with_all_numbers(workspace):
+    told = []
+    names = ("onnxruntime_fp32", "openvino_fp32", "decoding", "predictor_fp32", "openvino_int8")
+    rows = measure_latency(workspace, 1, names, rounds=2, seconds=0.0, progress=told.append)
+    assert [row.name for row in rows] == list(names)
+    *measured, missing = rows
+    for row in measured:
+        assert row.status == "ok", row.note
+        assert len(row.seconds) >= CALLS
+        assert len(row.rates) == 2
+        assert row.percentile_ms(50) <= row.percentile_ms(99)
+        assert row.cold_start_s > 0
+        assert row.peak_mib is None or row.peak_mib > 20
+    assert (missing.status, missing.seconds) == ("unsupported", [])
+    assert "found no such file" in missing.note
+    turns = [text for text in told if text.startswith("round 1")]
+    assert [text.rpartition(" ")[2] for text in turns] == list(names[:4])
+    assert measured[1].size_bytes > 0
+    assert measured[1].benchmark_app > 0
+    table = latency_table(rows).splitlines()
+    assert len(table) == 2 + len(names)
+    assert "unsupported: " in table[-1]
+    least, median, most = speedup(measured[1], measured[0])
+    assert 0 < least <= median <= most
+
+
+def test_an_unknown_way_is_named(model, datamodule, tmp_path):
+    with pytest.raises(InputError, match="ways: found 'tensorrt', expected some of pytorch_fp32"):
+        write_workspace(model, datamodule, tmp_path, ("tensorrt",))
+
+
+def test_without_openvinos_tool_there_is_no_cross_check(workspace, monkeypatch):
+    monkeypatch.setattr("anomalib_patchgan.deploy.latency._BENCHMARK_APP", "absent_tool")
+    assert benchmark_app(workspace / "fp32" / "model.xml", 1) is None

