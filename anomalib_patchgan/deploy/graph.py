@@ -55,14 +55,16 @@ class DeployedGraph(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Score images [N, 3, H, W] in [0, 1]."""
         raw = self._predict(self.pre_processor(images))
-        score = raw.pred_score if raw.pred_score is not None else torch.amax(raw.anomaly_map, dim=(-2, -1))
-        raw = InferenceBatch(pred_score=score.flatten(), anomaly_map=raw.anomaly_map)
+        maps = raw.anomaly_map
+        if maps is not None and maps.ndim == 3:
+            maps = maps.unsqueeze(1)
+        score = raw.pred_score if raw.pred_score is not None else torch.amax(maps, dim=(-2, -1))
+        raw = InferenceBatch(pred_score=score.flatten(), anomaly_map=maps)
         calibrated = self.post_processor(raw)
         outputs = (raw.pred_score, calibrated.pred_score, calibrated.pred_label)
-        if raw.anomaly_map is None:
+        if maps is None:
             return outputs
         size = images.shape[-2:]
-        maps = raw.anomaly_map if raw.anomaly_map.ndim == 4 else raw.anomaly_map.unsqueeze(1)
         if maps.shape[-2:] != size:
             # A model may look at images at another size than they are given in; its map is of that size.
             return (*outputs, *self._resized(calibrated, size))

@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 import threading
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -35,6 +36,8 @@ DONE, FAILED = "ok", "failed"
 _HEAT = np.array([[0, 0, 96], [0, 96, 160], [64, 160, 64], [255, 160, 0], [255, 0, 0]], dtype=np.float32)
 _STRONGEST = 0.6
 _SHADES = 256
+# Neighbouring codes of a map are alike but seldom the same, so looking for repetitions costs time and saves nothing.
+_FASTEST = zlib.Z_HUFFMAN_ONLY
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,7 @@ class MapWriter:
     def _write_image(self, name: str, codes: NDArray[np.uint16], mask: NDArray[np.bool_]) -> None:
         if "maps" in self.kinds:
             stream = io.BytesIO()
-            Image.fromarray(codes).save(stream, format="PNG", compress_level=1)
+            Image.fromarray(codes).save(stream, format="PNG", compress_level=1, compress_type=_FASTEST)
             write_whole(self.folder / "maps" / f"{name}.png", stream.getvalue())
         if "masks" in self.kinds:
             write_png(self.folder / "masks" / f"{name}.png", mask.astype(np.uint8) * np.uint8(255))

@@ -15,8 +15,8 @@ from anomalib.models import Dfkde, Dfm, Fre
 from small_model import NormalImages, make_model
 
 from anomalib_patchgan import PatchGan
-from anomalib_patchgan.deploy import parity, runtimes
-from anomalib_patchgan.deploy.export import Exporter, export_model
+from anomalib_patchgan.deploy import parity, quantisation, runtimes
+from anomalib_patchgan.deploy.export import export_model
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.quantisation import network_layers, quantised_operations
@@ -59,21 +59,36 @@ def test_only_layers_of_the_network_are_quantised(exported, model):
     assert readers <= {"Convolution", "MatMul", "Reshape", "Transpose", "Convert"}
 
 
-def test_layers_are_taken_out_of_the_quantisation_if_scores_move_too_much(model, datamodule, tmp_path, monkeypatch):
-    from anomalib_patchgan.deploy import quantisation
+def small_network(layers=4):
+    """Convolutions one after the other, and the mean of the last as the raw score; converted by hand."""
+    draw = np.random.default_rng(0)
+    operations = openvino.opset13
+    images = operations.parameter([-1, 3, 16, 16], np.float32, name="input")
+    node, channels = images, 3
+    for _ in range(layers):
+        weights = operations.constant(draw.normal(0, 0.4, (8, channels, 3, 3)).astype(np.float32))
+        node = operations.relu(operations.convolution(node, weights, [1, 1], [1, 1], [1, 1], [1, 1]))
+        channels = 8
+    score = operations.reduce_mean(node, np.array([1, 2, 3]), keep_dims=False)
+    score.output(0).set_names({"raw_score"})
+    return openvino.Model([score], [images], "small")
 
-    exporter = Exporter(model, datamodule)
-    images = exporter.normal_images()[:4]
+
+def test_layers_are_taken_out_of_the_quantisation_if_scores_move_too_much(monkeypatch):
+    images = np.random.default_rng(1).uniform(0, 1, (8, 3, 16, 16)).astype(np.float32)
+    network = torch.nn.Module()
     monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
-    free = quantisation.quantise(exporter.converted, model.model, images)
-    scores = [
-        quantisation.raw_scores(openvino.Core().compile_model(graph, "CPU"), images)
-        for graph in (free, exporter.converted)
-    ]
-    moved = np.abs(scores[0] - scores[1]).mean() / quantisation.interquartile_range(scores[1])
+    free = quantisation.quantise(small_network(), network, images)
+    compiled = [openvino.Core().compile_model(graph, "CPU") for graph in (free, small_network())]
+    found, expected = (quantisation.raw_scores(run, images) for run in compiled)
+    moved = np.abs(found - expected).mean() / quantisation.interquartile_range(expected)
     monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.9 * moved)
-    bound = quantisation.quantise(exporter.converted, model.model, images)
-    assert 0 < len(quantised_operations(bound)) < len(quantised_operations(free))
+    bound = quantisation.quantise(small_network(), network, images)
+    assert len(quantised_operations(free)) == 4
+    assert 0 < len(quantised_operations(bound)) < 4
+    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.0)
+    with pytest.raises(InputError, match="found no layer that can be quantised"):
+        quantisation.quantise(small_network(), network, images)
 
 
 def test_int8_needs_data_and_says_so(model, tmp_path):
