@@ -86,8 +86,8 @@ class PatchwiseRanker(nn.Module):
 def learned(scores: Tensor, importance: Tensor) -> Tensor:
     """Importance above that of normal patches (softplus), squared, a share of the number of patches.
 
-    Squared, so that a few patches of high importance outweigh many of middling importance. Not normalised to a sum of 1:
-    how important the most important patch is, is itself evidence.
+    Squared, so that a few patches of high importance outweigh many of middling importance. Not normalised to a sum
+    of 1: how important the most important patch is, is itself evidence.
     """
     del scores
     return functional.softplus(importance).square() / importance.shape[1]
