@@ -60,7 +60,7 @@ MASKS: dict[type[MedicalDataModule], Callable[[Array], NDArray[np.bool_]]] = {Br
 
 
 def train_padim(datamodule: MedicalDataModule, scratch: Path) -> Callable[[list[Array]], Array]:
-    """Fits PaDiM as in benchmarks/quickstart.yaml and returns its raw image scores."""
+    """Fits PaDiM as the first quickstart did, with ImageNet's mean and deviation, and returns its raw image scores."""
     torch.manual_seed(0)
     normalise = v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     model = Padim(

@@ -162,8 +162,10 @@ def _connect(ray: Any, address: str | None) -> None:
             logging_level=logging.ERROR,
             runtime_env={"env_vars": {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}},
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(f"--ray-address is {known!r}, where no Ray cluster answers ({sentence(error)}).") from error
+    except Exception as error:
+        # A node that starts too slowly is a bare Exception of Ray's.
+        what = f"--ray-address is {known!r}, where no Ray cluster answers" if known else "Ray cannot start here"
+        raise InputError(f"{what} ({type(error).__name__}: {sentence(error)}).") from error
 
 
 def _import_ray() -> Any:

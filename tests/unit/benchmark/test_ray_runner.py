@@ -14,6 +14,7 @@ import pretended_jobs
 import pytest
 import ray
 from pretended_jobs import Listener, make_job, pretend
+from ray.cluster_utils import Cluster
 
 from anomalib_patchgan.benchmark.datasets import record_key
 from anomalib_patchgan.benchmark.runners import InProcessRunner, RayRunner, on_ray
@@ -22,14 +23,25 @@ from anomalib_patchgan.benchmark.suite import DataEntry
 from anomalib_patchgan.errors import InputError
 
 
+def two_nodes(tries):
+    """Ray gives a node half a minute to start, which a busy machine may not keep."""
+    cluster = Cluster()
+    try:
+        cluster.add_node(num_cpus=1, include_dashboard=False)
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+    except Exception:
+        cluster.shutdown()
+        if tries == 1:
+            raise
+        return two_nodes(tries - 1)
+    return cluster
+
+
 @pytest.fixture(scope="module")
 def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
+    cluster = two_nodes(tries=3)
     # The workers do not know where tests lie.
     here = (pretended_jobs, sys.modules[__name__])
     for module in here:

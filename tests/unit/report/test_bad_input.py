@@ -36,6 +36,15 @@ def test_a_job_of_another_version_is_named_and_the_others_stand(store, tmp_path)
     assert "1 of 4 jobs have no result." in page
 
 
+def test_a_skipped_job_is_told_from_a_failed_one(store, tmp_path):
+    plan = Store(store).load_plan()
+    plan["jobs"][2]["key"], plan["jobs"][2]["skip"] = "never run", "needs weights from a hub."
+    Store(store).save_plan(plan)
+    page = text_of(write_report(store, tmp_path / "out"))
+    assert "Mean intensity on skin, seed 0: skipped" in page
+    assert "needs weights from a hub." in page
+
+
 def test_a_store_of_another_version_is_a_sentence(store, tmp_path):
     path = store / "plan.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": SCHEMA_VERSION + 1}))

@@ -84,12 +84,13 @@ class PatchwiseRanker(nn.Module):
 
 
 def learned(scores: Tensor, importance: Tensor) -> Tensor:
-    """Importance above that of normal patches (softplus), a share of the number of patches.
+    """Importance above that of normal patches (softplus), squared, a share of the number of patches.
 
-    Not normalised to a sum of 1: how important the most important patch is, is itself evidence.
+    Squared, so that a few patches of high importance outweigh many of middling importance. Not normalised to a sum
+    of 1: how important the most important patch is, is itself evidence.
     """
     del scores
-    return functional.softplus(importance) / importance.shape[1]
+    return functional.softplus(importance).square() / importance.shape[1]
 
 
 def mean(scores: Tensor, importance: Tensor) -> Tensor:
