@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from measuring import interleaved_seconds, publish, ratios
+from measuring import interleaved, publish, ratios
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from anomalib_patchgan.evaluation import (
@@ -62,8 +62,8 @@ def images_row(samples: int, subjects: int, rounds: int) -> list[str]:
         for counts in draws.counts[:_FEW]:
             roc_auc_score(labels, scores, sample_weight=counts[draws.subject_of_sample])
 
-    ours, theirs = interleaved_seconds(rounds, lambda: auroc_draws(labels, scores, draws), by_scikit_learn)
-    return row(f"image AUROC, {samples:,} samples of {subjects:,} subjects", ours, theirs, _FEW)
+    ours, theirs = interleaved(rounds, lambda: auroc_draws(labels, scores, draws), by_scikit_learn)
+    return row(f"image AUROC, {samples:,} samples of {subjects:,} subjects", ours.seconds, theirs.seconds, _FEW)
 
 
 def pixels_row(images: int, rounds: int) -> list[str]:
@@ -81,8 +81,8 @@ def pixels_row(images: int, rounds: int) -> list[str]:
         weights = draws.counts[0, draws.subject_of_sample].repeat(128 * 128)
         average_precision_score(lesion, flat, sample_weight=weights)
 
-    ours, theirs = interleaved_seconds(rounds, by_us, by_scikit_learn)
-    return row(f"pixel AP, {images:,} maps of 128 x 128, {draws.subjects:,} subjects", ours, theirs, 1)
+    ours, theirs = interleaved(rounds, by_us, by_scikit_learn)
+    return row(f"pixel AP, {images:,} maps of 128 x 128, {draws.subjects:,} subjects", ours.seconds, theirs.seconds, 1)
 
 
 def row(name: str, ours: list[float], theirs: list[float], draws: int) -> list[str]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from anomalib.models import Ganomaly, Padim
 from anomalib.pre_processing import PreProcessor
-from measuring import interleaved_seconds, publish, ratios
+from measuring import interleaved, publish, ratios
 from torchvision.transforms.v2 import Compose, Resize
 
 import anomalib_patchgan.models.backbones  # noqa: F401 - registers efficientnet_lite0_wheel
@@ -124,21 +124,19 @@ def main() -> None:
     models = {name: build(name, options.size) for name in names}
     images = torch.rand(_BATCH, 3, options.size, options.size)
     trained = [name for name in names if name != "PaDiM"]
-    steps = interleaved_seconds(
-        max(3, options.rounds // 5), *(training_step(name, models[name], images) for name in trained)
-    )
+    steps = interleaved(max(3, options.rounds // 5), *(training_step(name, models[name], images) for name in trained))
     networks = {name: models[name].model.eval() for name in names}
-    times = interleaved_seconds(
+    times = interleaved(
         options.rounds, *(lambda net=net: [score(net, images[:1]) for _ in range(5)] for net in networks.values())
     )
     base = measure_memory("nothing", options.size)
     rows = []
-    for name, seconds in zip(names, times, strict=True):
+    for name, timing in zip(names, times, strict=True):
         step = "none"
         if name in trained:
-            low, middle, high = ratios(steps[trained.index(name)], steps[0])
+            low, middle, high = ratios(steps[trained.index(name)].seconds, steps[0].seconds)
             step = f"{middle:.2f} ({low:.2f} to {high:.2f})"
-        low, middle, high = ratios(seconds, times[0])
+        low, middle, high = ratios(timing.seconds, times[0].seconds)
         parameters = sum(parameter.numel() for parameter in models[name].parameters())
         memory = measure_memory(name, options.size) - base
         inference = f"{middle:.2f} ({low:.2f} to {high:.2f})"
