@@ -21,6 +21,8 @@ Outcome = TypeVar("Outcome")
 
 logger = logging.getLogger(__name__)
 
+# Threads beyond the number of cores.
+_MORE_THAN_CORES = 2
 # One damaged file of a hundred is an accident; more than that is another kind of collection than was expected.
 _TOLERATED_SHARE = 0.01
 
@@ -62,8 +64,9 @@ class Preparation(Generic[Outcome]):
 def prepare_all(jobs: Mapping[str, Job], prepare: Callable[[Job], Outcome], description: str) -> Preparation[Outcome]:
     """Run ``prepare`` on every job, on all cores, and keep the order; show a bar on a terminal.
 
-    Decompression and most of numpy release the interpreter lock, so threads are enough. As many jobs as there are
-    cores are under way at a time, which bounds the memory. Each finding is logged as a warning.
+    Decompression and most of numpy release the interpreter lock, so threads are enough. Two jobs more than there are
+    cores are under way at a time: they fill what the others wait for the disk and the lock, and bound the memory. Each
+    finding is logged as a warning.
 
     Args:
         jobs: What there is to do, by name.
@@ -81,7 +84,7 @@ def prepare_all(jobs: Mapping[str, Job], prepare: Callable[[Job], Outcome], desc
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
-        ThreadPoolExecutor(max_workers=available_cores()) as pool,
+        ThreadPoolExecutor(max_workers=available_cores() + _MORE_THAN_CORES) as pool,
     ):
         futures = {name: pool.submit(prepare, job) for name, job in jobs.items()}
         try:
