@@ -26,6 +26,7 @@ from measuring import interleaved, publish, ratios
 from torchvision.transforms.v2 import Compose, Resize
 
 import anomalib_patchgan.models.backbones  # noqa: F401 - registers efficientnet_lite0_wheel
+from anomalib_patchgan.deploy.latency_child import peak_mib
 from anomalib_patchgan.models import PatchGan
 
 if TYPE_CHECKING:
@@ -97,9 +98,7 @@ def peak_memory(name: str, size: int, answer: Any) -> None:
         model.model.eval()
         for image in torch.rand(_IMAGES, 1, 3, size, size):
             score(model.model, image)
-    # Not `ru_maxrss`, which starts from the parent's.
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    answer.send(float(status.partition("VmHWM:")[2].split()[0]) / 1024)
+    answer.send(peak_mib())
 
 
 def measure_memory(name: str, size: int) -> float:

@@ -3,7 +3,6 @@
 
 """A lean U-Net on an image folded by four: the body of the reconstructor and of the ranker."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -76,15 +75,3 @@ class FoldedUNet(nn.Module):
         inner = self.middle(inner)
         merged = outer + functional.pixel_shuffle(self.up(inner), 2)
         return functional.pixel_shuffle(self.leave(self.decode(merged)), FOLD), inner
-
-
-def repeat_cells(cells: Tensor, times: int) -> Tensor:
-    """Repeat every cell of [N, C, rows, columns] ``times`` x ``times``."""
-    if times == 1:
-        return cells
-    return functional.interpolate(cells, scale_factor=float(times), mode="nearest")
-
-
-def visible_part(image: Tensor, mask: Tensor) -> Tensor:
-    """Image without its hidden pixels, and the mask as a channel: [N, C + 1, H, W]."""
-    return torch.cat([image * (1 - mask), mask], dim=1)

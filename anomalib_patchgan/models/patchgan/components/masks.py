@@ -51,5 +51,7 @@ def random_masks(images: int, rows: int, columns: int, share: float, device: tor
 
 
 def to_pixels(cells: Tensor, cell_size: int) -> Tensor:
-    """Bring a mask of cells [N, 1, rows, columns] to pixels [N, 1, rows * cell_size, columns * cell_size]."""
+    """Repeat each cell of [N, C, rows, columns] ``cell_size`` times down and across, over the pixels that it covers."""
+    if cell_size == 1:
+        return cells
     return functional.interpolate(cells, scale_factor=float(cell_size), mode="nearest")

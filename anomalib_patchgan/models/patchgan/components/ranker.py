@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE, FoldedUNet, repeat_cells
+from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE, FoldedUNet
+from anomalib_patchgan.models.patchgan.components.masks import to_pixels
 
 # Importance logit of a pixel before training: few pixels are corrupted.
 RARE = -3.0
@@ -49,7 +50,7 @@ class PatchRanker(nn.Module):
             sooner one is looked at.
         """
         pair = torch.cat([image - 0.5, 4 * discrepancy], dim=1)
-        pixels, inner = self.network(pair, repeat_cells(evidence, self.cells))
+        pixels, inner = self.network(pair, to_pixels(evidence, self.cells))
         patches = functional.avg_pool2d(self.leave(functional.leaky_relu(inner, 0.2)), self.cells)
         return patches + functional.avg_pool2d(pixels, STRIDE * self.cells), pixels
 
@@ -80,7 +81,7 @@ class PatchwiseRanker(nn.Module):
         """Rank patches; see :meth:`PatchRanker.forward`. All pixels of a patch are as important as the patch."""
         del image, discrepancy
         patches = self.layers(evidence)
-        return patches, repeat_cells(patches, self.patch_size)
+        return patches, to_pixels(patches, self.patch_size)
 
 
 def learned(scores: Tensor, importance: Tensor) -> Tensor:

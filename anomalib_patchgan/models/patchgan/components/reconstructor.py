@@ -3,9 +3,10 @@
 
 """The masked reconstructor: predicts hidden cells of an image from what surrounds them."""
 
+import torch
 from torch import Tensor, nn
 
-from anomalib_patchgan.models.patchgan.components.folded_unet import FoldedUNet, visible_part
+from anomalib_patchgan.models.patchgan.components.folded_unet import FoldedUNet
 
 
 class MaskedReconstructor(nn.Module):
@@ -30,4 +31,4 @@ class MaskedReconstructor(nn.Module):
         Returns:
             Reconstruction [N, C, H, W], not clamped: a sigmoid would die where most of an image is background.
         """
-        return self.network(visible_part(image, mask))[0]
+        return self.network(torch.cat([image * (1 - mask), mask], dim=1))[0]
