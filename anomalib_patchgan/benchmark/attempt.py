@@ -66,20 +66,10 @@ def failed_run(job: Job, error: str, trace: str | None, seconds: float | None = 
         seconds: How long it had run, where that is known.
     """
     return Run(
-        key=job.key,
-        model=job.model,
-        role=job.role,
-        note=job.note,
-        model_class=job.model_class,
-        model_arguments=job.model_arguments,
-        data=job.data,
-        data_key=job.data_key,
-        protocol=job.protocol,
-        seed=job.seed,
+        **job.identity(),
         status="failed",
         error=error,
         traceback=trace,
-        threads=job.threads,
         budget=job.trainer,
         timings={} if seconds is None else {"total": seconds},
         environment=describe_environment(),

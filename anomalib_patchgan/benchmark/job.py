@@ -72,18 +72,8 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
         deployment = _deploy(job, model, datamodule, place.folder, timings, track) if job.backends else []
         timings["total"] = perf_counter() - started
         return Run(
-            key=job.key,
-            model=job.model,
-            role=job.role,
-            note=job.note,
-            model_class=job.model_class,
-            model_arguments=job.model_arguments,
-            data=job.data,
-            data_key=job.data_key,
-            protocol=job.protocol,
-            seed=job.seed,
+            **job.identity(),
             status="finished",
-            threads=job.threads,
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             budget=budget,
             timings=timings,

@@ -65,6 +65,22 @@ class Job:
     loggers: dict[str, LoggerEntry] = field(default_factory=dict)
     skip: str = ""
 
+    def identity(self) -> dict[str, Any]:
+        """What a run says of its job, whatever came of it: fields of :class:`~anomalib_patchgan.store.Run`."""
+        names = (
+            "key",
+            "model",
+            "role",
+            "note",
+            "model_class",
+            "model_arguments",
+            "data",
+            "data_key",
+            "protocol",
+            "seed",
+        )
+        return {name: getattr(self, name) for name in (*names, "threads")}
+
     @property
     def title(self) -> str:
         """The job in words."""
