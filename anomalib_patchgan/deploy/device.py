@@ -9,6 +9,7 @@ from typing import Any
 
 import openvino
 
+from anomalib_patchgan.deploy.core import shared_core
 from anomalib_patchgan.errors import InputError
 
 HINTS = {"throughput": "THROUGHPUT", "latency": "LATENCY"}
@@ -40,7 +41,7 @@ def compile_for(
     """
     if hint not in HINTS:
         raise InputError(f"hint: found {hint!r}, expected one of {', '.join(HINTS)}.")
-    core = openvino.Core()
+    core = shared_core()
     available = core.available_devices
     if device != "AUTO" and device.split(".")[0] not in {name.split(".")[0] for name in available}:
         raise InputError(f"device: found {device!r}, expected AUTO or one of this machine: {', '.join(available)}.")
@@ -70,4 +71,4 @@ def computes_bfloat16(device: str) -> bool:
         device: Name of a device of this machine.
     """
     asked = "CPU" if device == "AUTO" else device
-    return "BF16" in openvino.Core().get_property(asked, "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in shared_core().get_property(asked, "OPTIMIZATION_CAPABILITIES")

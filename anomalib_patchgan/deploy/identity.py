@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import openvino
 
+from anomalib_patchgan.deploy.core import shared_core
 from anomalib_patchgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def read_model(path: Path) -> tuple[openvino.Model, ModelIdentity]:
         if not file.is_file():
             raise InputError(f"{file}: found no such file, expected an OpenVINO model: an .xml and a .bin file.")
     try:
-        model = openvino.Core().read_model(path)
+        model = shared_core().read_model(path)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip().rstrip(".") or "no reason given"
         raise InputError(f"{path}: found a model that cannot be read ({reason}), expected whole files.") from error

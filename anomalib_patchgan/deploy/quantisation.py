@@ -19,6 +19,7 @@ import openvino
 from numpy.typing import NDArray
 from torch import nn
 
+from anomalib_patchgan.deploy.core import foreign_cores, shared_core
 from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.identity import RAW_SCORE
 from anomalib_patchgan.errors import InputError
@@ -79,7 +80,7 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
         )
     others = [name.get_friendly_name() for name in model.get_ops() if name.get_friendly_name() not in layers]
     scope = nncf.IgnoredScope(names=others, validate=False)
-    reference = raw_scores(openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), images)
+    reference = raw_scores(shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), images)
     items = list(zip(images[:_CALIBRATION_IMAGES], reference[:_CALIBRATION_IMAGES], strict=True))
     calibration = nncf.Dataset(items, lambda item: item[0][None])
     spread = interquartile_range(reference)
@@ -88,9 +89,9 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
         batch, expected = zip(*chosen, strict=True)
         return 1 - float(np.abs(raw_scores(compiled, np.stack(batch)) - np.array(expected)).mean()) / spread, None
 
-    with quiet():
+    with quiet(), foreign_cores():
         quantised = nncf.quantize(model, calibration, ignored_scope=scope, subset_size=len(items))
-        compiled = openvino.Core().compile_model(quantised, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = shared_core().compile_model(quantised, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         if 1 - agreement(compiled, items)[0] > TOLERATED_DIFFERENCE:
             quantised = nncf.quantize_with_accuracy_control(
                 model,

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import openvino
 import pytest
 import torch
 from anomalib.cli.cli import AnomalibCLI
 
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.data.phantoms import BrainPhantoms, SkinPhantoms
+from anomalib_patchgan.deploy.core import shared_core
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = {
@@ -62,7 +62,7 @@ def test_every_command_runs_in_process_from_the_configuration(
         ]
     )
     (exported,) = (tmp_path / "out").rglob("model.xml")
-    compiled = openvino.Core().compile_model(exported, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = shared_core().compile_model(exported, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     model = PatchGan.load_from_checkpoint(checkpoint).eval()
     for batch in (1, 2, 7):
         images = torch.rand(batch, 3, 32, 32)

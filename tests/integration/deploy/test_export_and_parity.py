@@ -16,6 +16,7 @@ from small_model import NormalImages, make_model
 
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.deploy import parity, quantisation, runtimes
+from anomalib_patchgan.deploy.core import shared_core
 from anomalib_patchgan.deploy.export import export_model
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.deploy.identity import read_model
@@ -79,7 +80,7 @@ def test_layers_are_taken_out_of_the_quantisation_if_scores_move_too_much(monkey
     network = torch.nn.Module()
     monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
     free = quantisation.quantise(small_network(), network, images)
-    compiled = [openvino.Core().compile_model(graph, "CPU") for graph in (free, small_network())]
+    compiled = [shared_core().compile_model(graph, "CPU") for graph in (free, small_network())]
     found, expected = (quantisation.raw_scores(run, images) for run in compiled)
     moved = np.abs(found - expected).mean() / quantisation.interquartile_range(expected)
     monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.9 * moved)
@@ -193,7 +194,7 @@ def test_baselines_whose_own_export_fixes_the_batch_run_at_any(model_class, argu
     graph = DeployedGraph(model)
     write_onnx(graph, (32, 32), tmp_path / "model.onnx")
     converted = convert(graph, tmp_path / "model.onnx")
-    compiled = openvino.Core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = shared_core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     images = NormalImages(7, 5, abnormal=True).images
     for batch in (1, 2, 7):
         with torch.no_grad():

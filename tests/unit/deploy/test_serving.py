@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from anomalib_patchgan.deploy import serving_client
+from anomalib_patchgan.deploy.core import shared_core
 from anomalib_patchgan.deploy.identity import ModelIdentity, file_sha256
 from anomalib_patchgan.deploy.serving import write_model_repository
 from anomalib_patchgan.errors import InputError
@@ -130,7 +131,7 @@ def test_the_client_prints_what_the_served_model_says(tmp_path, monkeypatch, cap
     folder = write_model_repository(write_identified(tmp_path / "model.xml", 0.0), tmp_path / "repository", "brain")
     for name, value in (("dark", 51), ("bright", 204)):
         Image.fromarray(np.full((16, 16), value, np.uint8)).save(tmp_path / f"{name}.png")
-    monkeypatch.setattr(Server, "model", openvino.Core().compile_model(folder / "model.xml", "CPU"), raising=False)
+    monkeypatch.setattr(Server, "model", shared_core().compile_model(folder / "model.xml", "CPU"), raising=False)
     server = HTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
