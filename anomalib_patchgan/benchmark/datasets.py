@@ -78,6 +78,7 @@ def prepare_data(name: str, entry: DataEntry, store: Store, progress: ReportProg
         samples=_sample_table(datamodule.test_data.samples),
         images=images,
         masks=masks,
+        twins=_read_twins(datamodule, images),
     )
     store.save_data(record)
     return _summary(record, content)
@@ -126,15 +127,30 @@ def _sample_table(samples: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+def _read_twins(datamodule: Any, images: np.ndarray) -> np.ndarray | None:
+    """Read the twins of the abnormal test images as uint8 [N, H, W, 3], zero for normal ones, where there are twins."""
+    dataset = datamodule.twins()
+    if dataset is None:
+        return None
+    twins = np.zeros_like(images)
+    abnormal = np.flatnonzero(datamodule.test_data.samples["label_index"])
+    for index, position in enumerate(abnormal):
+        twins[position] = _picture(dataset[index].image)
+    return twins
+
+
+def _picture(image: Any) -> np.ndarray:
+    return np.rint(image.numpy().transpose(1, 2, 0).clip(0.0, 1.0) * 255.0).astype(np.uint8)
+
+
 def _read_images(dataset: Any, progress: ReportProgress) -> tuple[np.ndarray, np.ndarray]:
     """Read the images [N, H, W, 3] as uint8 and the masks [N, H, W] as bool."""
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
     for index in range(len(dataset)):
         item = dataset[index]
-        image = item.image.numpy().transpose(1, 2, 0)
-        images.append(np.rint(image.clip(0.0, 1.0) * 255.0).astype(np.uint8))
-        height, width = image.shape[:2]
+        images.append(_picture(item.image))
+        height, width = images[-1].shape[:2]
         mask = np.zeros((height, width), bool) if item.gt_mask is None else item.gt_mask.numpy().astype(bool)
         masks.append(mask.reshape(height, width))
         progress(index + 1, len(dataset))

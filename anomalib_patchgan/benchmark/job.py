@@ -56,7 +56,9 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
             datamodule.setup()
             datamodule.leak()
         declare_thresholds(model)
-        recorder = RawScoreRecorder(_height_and_width(datamodule.image_size), track)
+        image_size = _height_and_width(datamodule.image_size)
+        # The gallery shows the method's; the other rows need no room for them.
+        recorder = RawScoreRecorder(image_size, track, reconstructing=job.role == "method")
         engine = place.engine([recorder], job.trainer, _loggers(job))
         engine.fit(model, datamodule=datamodule)
         timings = {}
@@ -68,6 +70,7 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
         engine.test(model, datamodule=datamodule, verbose=False)
         timings |= recorder.seconds
         scores, maps = recorder.scores(datamodule.test_data.samples), recorder.maps()
+        reconstructions = recorder.reconstructions()
         artefacts, artefact_pixels = _test_under_artefacts(job, model, engine, datamodule, recorder, timings)
         deployment = _deploy(job, model, datamodule, place.folder, timings, track) if job.backends else []
         timings["total"] = perf_counter() - started
@@ -83,6 +86,7 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
             scores=scores,
             calibration=recorder.calibration(datamodule.val_data.samples),
             maps=maps,
+            reconstructions=reconstructions,
             curves=recorder.curves(),
             artefacts=artefacts,
             artefact_pixels=artefact_pixels,

@@ -32,6 +32,7 @@ class _Batches:
     def __init__(self) -> None:
         self.scores: list[torch.Tensor] = []
         self.maps: list[torch.Tensor] = []
+        self.reconstructions: list[torch.Tensor] = []
         self.ground_truth: list[torch.Tensor] = []
         self.labels: list[torch.Tensor] = []
         self.image_paths: list[str] = []
@@ -56,6 +57,13 @@ class _Batches:
         if maps.shape[-2:] != image_size:
             maps = torch.nn.functional.interpolate(maps, image_size, mode="bilinear", align_corners=False)
         self.maps.append(maps[:, 0].clone())
+
+    def add_reconstructions(self, images: torch.Tensor, image_size: tuple[int, int]) -> None:
+        """Keep a copy of a batch of reconstructed images, [N, C, H, W] in [0, 1], at an image size."""
+        images = images.detach().float().cpu()
+        if images.shape[-2:] != image_size:
+            images = torch.nn.functional.interpolate(images, image_size, mode="bilinear", antialias=True)
+        self.reconstructions.append((images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1))
 
     def add_labels(self, outputs: Any, post_processor: Any) -> None:
         """Keep what a model says of a batch: its own label, or that of its post-processor."""
@@ -100,13 +108,15 @@ class RawScoreRecorder(Callback):
     Args:
         image_size: Height and width of the data set's images; maps are kept at this size or smaller.
         track: Called with a stage, the steps of it that are done, and all of them.
+        reconstructing: Whether to keep the reconstructions of a model whose network has ``reconstructed``.
     """
 
-    def __init__(self, image_size: tuple[int, int], track: TrackEpoch) -> None:
+    def __init__(self, image_size: tuple[int, int], track: TrackEpoch, reconstructing: bool = False) -> None:
         super().__init__()
         self.seconds: dict[str, float] = {}
         self._map_size = stored_map_size(image_size)
         self._track = track
+        self._reconstructing = reconstructing
         self._calibration = _Batches()
         self._test = _Batches()
         self._test_batches = 0
@@ -136,14 +146,20 @@ class RawScoreRecorder(Callback):
         """Raw maps [N, H, W] of the test set as float16, or None for a model that gives none."""
         return self._test.raw_maps()
 
+    def reconstructions(self) -> np.ndarray | None:
+        """Reconstructions of the test images, uint8 [N, H, W, 1 or 3], or None where none were kept."""
+        kept = self._test.reconstructions
+        return torch.cat(kept).numpy() if kept else None
+
     def start_another_test(self, stage: str) -> None:
-        """Forget the test before.
+        """Forget the test before, and keep no further reconstructions.
 
         Args:
             stage: What the test is called in the display of progress.
         """
         self._test = _Batches()
         self._test_stage = stage
+        self._reconstructing = False
 
     def curves(self) -> pd.DataFrame:
         """Logged values by epoch: step, name, value."""
@@ -211,6 +227,10 @@ class RawScoreRecorder(Callback):
         self._test.add_labels(outputs, pl_module.post_processor)
         if outputs.anomaly_map is not None:
             self._test.add_maps(outputs.anomaly_map, self._map_size)
+        reconstructed = getattr(pl_module.model, "reconstructed", None)
+        if self._reconstructing and reconstructed is not None:
+            with torch.no_grad():
+                self._test.add_reconstructions(reconstructed(batch.image), self._map_size)
         self._track(self._test_stage, batch_idx + 1, self._test_batches)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from anomalib_patchgan.data.cache import default_cache_dir
 from anomalib_patchgan.data.dataset import MedicalDataset, SampleReader
 from anomalib_patchgan.data.duplicates import Fingerprint, check_duplicates
-from anomalib_patchgan.data.phantoms import read_parameters
+from anomalib_patchgan.data.phantoms import HEALTHY_TWINS, read_parameters
 from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL
 from anomalib_patchgan.data.splits import GROUPS, check_disjoint, read_split, split_sha256, split_subjects, write_split
 from anomalib_patchgan.errors import InputError
@@ -299,6 +299,33 @@ class MedicalDataModule(AnomalibDataModule):
             num_workers=self.num_workers,
             collate_fn=self.external_collate_fn or self.reference_data.collate_fn,
         )
+
+    def twins(self) -> MedicalDataset | None:
+        """The abnormal test samples as they would be without their lesions, where the collection has such twins.
+
+        Only phantoms have them; for looking at, never for training or scoring.
+
+        Raises:
+            InputError: If there are twins, but not of every subject.
+            RuntimeError: If :meth:`setup` has not been called.
+        """
+        if self._assembly is None:
+            raise RuntimeError("call setup() before twins().")
+        folder = self.root / HEALTHY_TWINS
+        if not folder.is_dir():
+            return None
+        abnormal = self.test_data.samples[self.test_data.samples["label_index"] == ABNORMAL]
+        subjects = sorted(set(abnormal["subject_id"]))
+        # A volume is a folder, a photograph a file.
+        found = {path.stem for path in folder.iterdir()}
+        for lacking in [name for name in subjects if name not in found]:
+            raise InputError(f"{folder}: found no {lacking}, expected a healthy twin of every subject, or no folder.")
+        reader = self._twin_reader(folder, subjects)
+        return MedicalDataset(abnormal, reader, self.image_size, write_previews=False) if reader else None
+
+    def _twin_reader(self, _folder: Path, _subjects: list[str]) -> SampleReader | None:
+        """Read samples of these subjects as they would be without lesions, or None where that is not known."""
+        return None
 
     def leak(self) -> int:
         """Train on what a split by sample would have dealt: some training samples are of test subjects from now on.

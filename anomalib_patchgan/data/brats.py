@@ -267,6 +267,12 @@ class BraTSDataModule(MedicalDataModule):
         lesions = prepare_lesions(segmentation, self.cache_dir, LESION_LABELS) if segmentation else None
         return SubjectStack(files.subject, intensities, lesions, intensities[0].central_window(self.field_of_view))
 
+    def _twin_reader(self, folder: Path, subjects: list[str]) -> StackReader:
+        found = find_healthy(folder)
+        twins = prepare_all({name: found[name] for name in subjects}, self._prepare_healthy, "Preparing healthy twins")
+        twins.check(strict=True)
+        return StackReader(twins.prepared)
+
     def intensity_ranges(self) -> pd.DataFrame:
         """What every volume was scaled by, once :meth:`setup` has been called.
 

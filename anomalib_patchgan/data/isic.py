@@ -279,6 +279,15 @@ class ISIC2016(MedicalDataModule):
             )
         return prepare_photograph(files.photograph, files.mask, self.working_size, self.cache_dir)
 
+    def _twin_reader(self, folder: Path, subjects: list[str]) -> PhotographReader:
+        twins = prepare_all(
+            {name: folder / f"{name}.jpg" for name in subjects},
+            lambda path: prepare_photograph(path, None, self.working_size, self.cache_dir),
+            "Preparing healthy twins",
+        )
+        twins.check(strict=True)
+        return PhotographReader(twins.prepared)
+
     def _further_parameters(self) -> dict[str, Any]:
         return {"working_size": self.working_size}
 

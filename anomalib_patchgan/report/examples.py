@@ -22,6 +22,15 @@ RULE = (
     "one with the lowest score. Missed: of the abnormal images at or below the threshold, the one with the largest "
     "lesion. False alarm: the normal image with the highest score above the threshold."
 )
+TILES = {
+    "input": "Input",
+    "map": "Anomaly map",
+    "reconstruction": "Reconstruction",
+    "mask": "Lesion, outlined",
+    "twin": "Healthy twin",
+}
+"""What the gallery shows of an image, in order, as far as it is stored, and what it is called."""
+
 _TILE = 192
 _OUTLINE = (0, 230, 255)
 # Enough pixels for a percentile; all of them would need as much memory again as the maps.
@@ -35,7 +44,7 @@ class Tile:
     """One encoded picture.
 
     Attributes:
-        name: What it shows: ``input``, ``map``, ``levels`` (the map in gray, for the page to colour) or ``mask``.
+        name: What it shows: a name in ``TILES``, or ``levels`` (the map in gray, for the page to colour).
         content: The file's bytes.
         kind: ``jpeg`` or ``png``.
         width: In pixels.
@@ -94,6 +103,11 @@ class Gallery:
     remarks: tuple[str, ...]
     scale: MapScale | None = None
 
+    @property
+    def shown(self) -> list[str]:
+        """Names in ``TILES`` of which there is at least one picture."""
+        return [name for name in TILES if any(example.tile(name) for example in self.examples)]
+
 
 def choose(
     labels: NDArray[np.int64],
@@ -146,7 +160,8 @@ def gallery(store: Store, data: DataResult, record: DataRecord | None, method: s
     if row is None or data.record is None:
         return Gallery((), (f"No examples: {method} has no usable result on this data set.",))
     run = next(one for one in row.runs if one.seed == row.seeds[0].seed)
-    maps = store.load_run(run.key, with_maps=True).maps
+    stored = store.load_run(run.key, with_maps=True)
+    maps, reconstructions = stored.maps, stored.reconstructions
     if record is None or record.images is None or record.masks is None or run.scores is None:
         return Gallery((), ("No examples: the store holds no test images of this data set.",))
     threshold = run_threshold(run)
@@ -170,10 +185,12 @@ def gallery(store: Store, data: DataResult, record: DataRecord | None, method: s
                 decision=_decision(float(scores[position]), threshold),
                 lesion=f"{100.0 * fraction:.1f} % of the image" if np.isfinite(fraction) else "size not recorded",
                 tiles=_tiles(
-                    record.images[position],
-                    record.masks[position] if record.card.get("has_masks", True) else None,
-                    None if maps is None or scale is None else (maps[position], scale),
                     str(sample["sample_id"]),
+                    record.images[position],
+                    anomaly_map=None if maps is None or scale is None else (maps[position], scale),
+                    reconstruction=None if reconstructions is None else reconstructions[position],
+                    mask=record.masks[position] if record.card.get("has_masks", True) else None,
+                    twin=None if record.twins is None or sample["label"] == 0 else record.twins[position],
                 ),
             )
         )
@@ -234,31 +251,45 @@ def _levels(values: NDArray[np.floating], low: float, high: float) -> NDArray[np
 
 
 def _tiles(
-    image: NDArray[np.uint8],
-    mask: NDArray[np.bool_] | None,
-    anomaly_map: tuple[NDArray[np.float16], MapScale] | None,
     sample_id: str,
+    image: NDArray[np.uint8],
+    anomaly_map: tuple[NDArray[np.float16], MapScale] | None,
+    reconstruction: NDArray[np.uint8] | None,
+    mask: NDArray[np.bool_] | None,
+    twin: NDArray[np.uint8] | None,
 ) -> tuple[Tile, ...]:
-    """Encode the input, the map and the lesion's outline at the size of the gallery."""
-    factor = _TILE / max(image.shape[:2])
-    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
-    smooth = Image.Resampling.LANCZOS if factor < 1.0 else Image.Resampling.BICUBIC
-    picture = Image.fromarray(image).convert("RGB").resize(size, smooth)
+    """Encode what there is of an image, at the size of the gallery, in the order in which it is shown."""
+    picture = _enlarged(image)
     tiles = [_jpeg("input", picture, f"{sample_id}: input image")]
+    if anomaly_map is not None:
+        values, scale = anomaly_map
+        levels = Image.fromarray(_levels(values, scale.low, scale.high)).resize(picture.size, Image.Resampling.NEAREST)
+        coloured = levels.copy()
+        coloured.putpalette((mpl.colormaps["magma"](np.arange(256), bytes=True)[:, :3]).tobytes())
+        alternative = f"{sample_id}: anomaly map of the method"
+        tiles += [_png("map", coloured, alternative), _png("levels", levels, alternative)]
+    if reconstruction is not None:
+        tiles.append(
+            _jpeg("reconstruction", _enlarged(reconstruction), f"{sample_id}: what the method reconstructs it as")
+        )
     if mask is not None:
-        lesion = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.NEAREST)) > 0
+        enlarged = Image.fromarray(mask.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.NEAREST)
+        lesion = np.asarray(enlarged) > 0
         outlined = np.asarray(picture).copy()
         outlined[lesion & ~ndimage.binary_erosion(lesion, iterations=2)] = _OUTLINE
         shown = "input with the lesion outlined" if mask.any() else "input, no lesion"
         tiles.append(_jpeg("mask", Image.fromarray(outlined), f"{sample_id}: {shown}"))
-    if anomaly_map is not None:
-        values, scale = anomaly_map
-        levels = Image.fromarray(_levels(values, scale.low, scale.high)).resize(size, Image.Resampling.NEAREST)
-        coloured = levels.copy()
-        coloured.putpalette((mpl.colormaps["magma"](np.arange(256), bytes=True)[:, :3]).tobytes())
-        alternative = f"{sample_id}: anomaly map of the method"
-        tiles[1:1] = [_png("map", coloured, alternative), _png("levels", levels, alternative)]
+    if twin is not None:
+        tiles.append(_jpeg("twin", _enlarged(twin), f"{sample_id}: its healthy twin, the same phantom without lesion"))
     return tuple(tiles)
+
+
+def _enlarged(image: NDArray[np.uint8]) -> Image.Image:
+    """A picture [H, W, 1 or 3] at the size of the gallery."""
+    factor = _TILE / max(image.shape[:2])
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    smooth = Image.Resampling.LANCZOS if factor < 1.0 else Image.Resampling.BICUBIC
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).convert("RGB").resize(size, smooth)
 
 
 def _png(name: str, picture: Image.Image, alternative: str) -> Tile:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anomalib_patchgan.report import lesions, overview, robustness, tables, tradeoffs, training, verdict
-from anomalib_patchgan.report.examples import RULE
+from anomalib_patchgan.report.examples import RULE, TILES
 from anomalib_patchgan.report.files import replace_file, table_files
 from anomalib_patchgan.report.findings import Findings, collect
 from anomalib_patchgan.report.latex import latex_table
@@ -87,6 +87,7 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
         "environment": tables.environment_facts(findings),
         "command": known,
         "rule": RULE,
+        "tiles": TILES,
         "robustness_parameters": robustness.parameter_table(findings),
         "robustness_reading": robustness.READING,
         "lesion_reading": lesions.READING,

@@ -43,6 +43,8 @@ class Run:
         calibration: Columns ``sample_id``, ``subject_id``, ``raw_score`` of the calibration normals.
         maps: Raw anomaly maps, float16 ``[N, H, W]``, in test-set order at the data set's image size, or at
             most :data:`~anomalib_patchgan.store.maps.LARGEST_MAP_SIDE` pixels a side.
+        reconstructions: Reconstructions, uint8 ``[N, H, W, 1 or 3]``, in test-set order at the size of the maps; None
+            for a model that gives none, and for rows other than the method's.
         curves: Columns ``step`` (epoch, from 0), ``name``, ``value``.
         artefacts: Columns ``artefact``, ``severity`` (1 to 5), ``sample_id``, ``raw_score``: the test set again, in its
             order, under each artefact; None where no artefacts were asked for.
@@ -73,6 +75,7 @@ class Run:
     scores: pd.DataFrame | None = None
     calibration: pd.DataFrame | None = None
     maps: np.ndarray | None = None
+    reconstructions: np.ndarray | None = None
     curves: pd.DataFrame | None = None
     artefacts: pd.DataFrame | None = None
     artefact_pixels: pd.DataFrame | None = None
@@ -87,8 +90,9 @@ class Run:
             raise ValueError(f"run {self.key} has status {self.status!r}, expected 'finished' or 'failed'")
         if self.status == "finished" and self.scores is None:
             raise ValueError(f"run {self.key} is finished but has no scores")
-        if self.scores is not None and self.maps is not None and len(self.maps) != len(self.scores):
-            raise ValueError(f"run {self.key} has {len(self.maps)} maps for {len(self.scores)} scores")
+        for name, pictures in (("maps", self.maps), ("reconstructions", self.reconstructions)):
+            if self.scores is not None and pictures is not None and len(pictures) != len(self.scores):
+                raise ValueError(f"run {self.key} has {len(pictures)} {name} for {len(self.scores)} scores")
 
 
 @dataclass(kw_only=True)
@@ -104,6 +108,8 @@ class DataRecord:
         samples: Test samples: ``sample_id``, ``subject_id``, ``label`` (0 or 1), ``lesion_fraction``, ``slice_index``.
         images: Test images, uint8 ``[N, H, W, 3]``, or None when they were not loaded.
         masks: Ground truth, bool ``[N, H, W]``, or None when it was not loaded.
+        twins: The abnormal images without their lesions, uint8 ``[N, H, W, 3]``, zero for normal ones; None when they
+            were not loaded or there are none.
     """
 
     key: str
@@ -114,3 +120,4 @@ class DataRecord:
     samples: pd.DataFrame
     images: np.ndarray | None = None
     masks: np.ndarray | None = None
+    twins: np.ndarray | None = None

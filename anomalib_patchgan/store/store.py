@@ -7,8 +7,9 @@ Layout::
 
     plan.json
     jobs/<key>/{run.json, scores.parquet, calibration.parquet, maps.npz, curves.parquet}
+    jobs/<key>/reconstructions.npz, only of the method
     jobs/<key>/{artefacts.parquet, artefact_pixels.parquet}, only where a suite asked for them
-    data/<key>/{card.json, samples.parquet, images.npz}
+    data/<key>/{card.json, samples.parquet, images.npz}, and twins.npz of phantoms with healthy twins
 """
 
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ from anomalib_patchgan.store.lock import locked
 from anomalib_patchgan.store.schema import DataRecord, Run
 
 _RUN_TABLES = ("scores", "calibration", "curves", "artefacts", "artefact_pixels")
-_RUN_IN_OTHER_FILES = (*_RUN_TABLES, "maps")
-_DATA_IN_OTHER_FILES = ("samples", "images", "masks")
+_RUN_IN_OTHER_FILES = (*_RUN_TABLES, "maps", "reconstructions")
+_DATA_IN_OTHER_FILES = ("samples", "images", "masks", "twins")
 
 
 class Store:
@@ -71,10 +72,12 @@ class Store:
                     table.to_parquet(folder / f"{name}.parquet", index=False)
             if run.maps is not None:
                 np.savez_compressed(folder / "maps.npz", maps=run.maps.astype(np.float16, copy=False))
+            if run.reconstructions is not None:
+                np.savez_compressed(folder / "reconstructions.npz", reconstructions=run.reconstructions)
             write_json(folder / "run.json", content)
 
     def load_run(self, key: str, with_maps: bool = False) -> Run:
-        """Read a run; the maps, which are large, only when asked for.
+        """Read a run; maps and reconstructions, which are large, only when asked for.
 
         Raises:
             InputError: There is no such run, or it was written by another version.
@@ -85,9 +88,8 @@ class Store:
             name: pd.read_parquet(folder / f"{name}.parquet") if (folder / f"{name}.parquet").exists() else None
             for name in _RUN_TABLES
         }
-        if with_maps and (folder / "maps.npz").exists():
-            with np.load(folder / "maps.npz", allow_pickle=False) as archive:
-                large["maps"] = archive["maps"]
+        if with_maps:
+            large |= {name: _array(folder, name) for name in ("maps", "reconstructions")}
         return Run(**content, **large)
 
     def summaries(self) -> Iterator[Run]:
@@ -124,6 +126,8 @@ class Store:
         with replaced_folder(self._data_folder(record.key)) as folder:
             record.samples.to_parquet(folder / "samples.parquet", index=False)
             np.savez_compressed(folder / "images.npz", images=record.images, masks=record.masks)
+            if record.twins is not None:
+                np.savez_compressed(folder / "twins.npz", twins=record.twins)
             write_json(folder / "card.json", content)
 
     def load_data(self, key: str, with_images: bool = True) -> DataRecord:
@@ -138,6 +142,7 @@ class Store:
         if with_images:
             with np.load(folder / "images.npz", allow_pickle=False) as archive:
                 large |= {name: archive[name] for name in ("images", "masks")}
+            large["twins"] = _array(folder, "twins")
         return DataRecord(**_known(DataRecord, content, folder / "card.json"), **large)
 
     def has_data(self, key: str) -> bool:
@@ -177,6 +182,15 @@ class Store:
 
     def _data_folder(self, key: str) -> Path:
         return self.root / "data" / key
+
+
+def _array(folder: Path, name: str) -> np.ndarray | None:
+    """Read the one array of a file, or None where there is no such file."""
+    path = folder / f"{name}.npz"
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as archive:
+        return np.asarray(archive[name])
 
 
 def _known(schema: type, content: dict[str, Any], path: Path) -> dict[str, Any]:

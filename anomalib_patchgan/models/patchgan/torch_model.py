@@ -132,6 +132,10 @@ class PatchGanModel(nn.Module):
         output = output.reshape(-1, count, channels, height, width)
         return (output * hidden).sum(dim=1) if count > 1 else output[:, 0]
 
+    def reconstructed(self, image: Tensor) -> Tensor:
+        """What a batch as anomalib gives it is reconstructed as: [N, 3, H, W] -> [N, C, H, W], both in [0, 1]."""
+        return self.reconstruct(self.to_channels(image))
+
     def draw_hidden(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Draw what training hides of each image: a fresh random 1 / K of the patches.
 

@@ -124,6 +124,15 @@ def test_what_is_scored_is_what_the_manifest_lists(finished, name, protocol):
 
 
 @pytest.mark.parametrize("name", ["pictures", "volumes"])
+def test_what_the_method_reconstructs_is_kept_and_shown(finished, name):
+    _, store, runs, page = finished
+    kept = store.load_run(runs[name].key, with_maps=True).reconstructions
+    assert (kept.dtype, kept.shape) == (np.uint8, (len(runs[name].scores), 32, 32, 3))
+    assert kept.std() > 0
+    assert "Reconstruction" in page
+
+
+@pytest.mark.parametrize("name", ["pictures", "volumes"])
 def test_the_report_states_the_protocol_and_measures_pixels(finished, name):
     _, store, runs, page = finished
     assert store.load_data(runs[name].data_key).card["normal_means"] in page

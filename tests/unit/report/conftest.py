@@ -72,6 +72,9 @@ def data_record(name: str, phantom: bool) -> DataRecord:
         samples=samples,
         images=images,
         masks=masks,
+        twins=np.where(masks[..., None], images // 2, images) * labels.astype(np.uint8)[:, None, None, None]
+        if phantom
+        else None,
     )
 
 
@@ -116,6 +119,7 @@ def finished_run(key: str, model: str, record: DataRecord, seed: int) -> Run:
         ),
         thresholds={"image": threshold} | ({"pixel": 2.3} if has_map else {}),
         maps=maps if has_map else None,
+        reconstructions=np.full((*record.masks.shape, 1), 90, np.uint8) if role == "method" else None,
     )
 
 

@@ -120,6 +120,20 @@ def test_the_page_loads_nothing_and_runs_its_own_scripts_alone(report):
     assert len(page) < 1_000_000
 
 
+def test_the_gallery_shows_reconstruction_and_the_twin_of_what_has_one(report):
+    pictures = [picture["alt"] for picture in Outline(report.read_text()).all("img")]
+    inputs = [text for text in pictures if text.endswith(": input image")]
+    assert len([text for text in pictures if text.endswith(": what the method reconstructs it as")]) == len(inputs)
+    twins = [text.partition(":")[0] for text in pictures if "its healthy twin" in text]
+    lesioned = [text.partition(":")[0] for text in pictures if "lesion outlined" in text]
+    # Of the two data sets one is a phantom; the other has no twins.
+    assert twins == [name for name in lesioned if name.startswith(twins[0].partition("/")[0])] != lesioned
+    assert (
+        "| Rule | Input | Anomaly map | Reconstruction | Lesion, outlined | Healthy twin |"
+        in (report.parent / "README.md").read_text()
+    )
+
+
 def files_of(folder: Path) -> dict[Path, bytes]:
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
 
