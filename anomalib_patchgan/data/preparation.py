@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from anomalib_patchgan.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
 
 logger = logging.getLogger(__name__)
 
-# Threads beyond the number of cores.
-_MORE_THAN_CORES = 2
+# In seconds; a thread that comes back from work without the interpreter lock would else wait 5 ms for it.
+_SWITCH_INTERVAL = 1e-3
 # One damaged file of a hundred is an accident; more than that is another kind of collection than was expected.
 _TOLERATED_SHARE = 0.01
 
@@ -64,9 +66,8 @@ class Preparation(Generic[Outcome]):
 def prepare_all(jobs: Mapping[str, Job], prepare: Callable[[Job], Outcome], description: str) -> Preparation[Outcome]:
     """Run ``prepare`` on every job, on all cores, and keep the order; show a bar on a terminal.
 
-    Decompression and most of numpy release the interpreter lock, so threads are enough. Two jobs more than there are
-    cores are under way at a time: they fill what the others wait for the disk and the lock, and bound the memory. Each
-    finding is logged as a warning.
+    Decompression and most of numpy release the interpreter lock, so threads are enough. Each finding is logged as a
+    warning.
 
     Args:
         jobs: What there is to do, by name.
@@ -84,7 +85,8 @@ def prepare_all(jobs: Mapping[str, Job], prepare: Callable[[Job], Outcome], desc
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
-        ThreadPoolExecutor(max_workers=available_cores() + _MORE_THAN_CORES) as pool,
+        _frequent_switches(),
+        ThreadPoolExecutor(max_workers=available_cores()) as pool,
     ):
         futures = {name: pool.submit(prepare, job) for name, job in jobs.items()}
         try:
@@ -99,6 +101,17 @@ def prepare_all(jobs: Mapping[str, Job], prepare: Callable[[Job], Outcome], desc
     for finding in findings.values():
         logger.warning("%s", finding)
     return Preparation(prepared, findings)
+
+
+@contextmanager
+def _frequent_switches() -> Iterator[None]:
+    """Let threads take turns more often than by default."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def available_cores() -> int:

@@ -196,6 +196,8 @@ def _decompress(stream: RawIOBase, content: memoryview) -> int:
         Number of bytes that ``content`` holds now.
     """
     member = inflation.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    # numpy copies without the interpreter lock, which a slice of a memoryview holds on to.
+    target = np.frombuffer(content, dtype=np.uint8)
     held = 0
     rest = b""
     while rest or (rest := stream.read(_PIECE_READ) or b""):
@@ -205,7 +207,7 @@ def _decompress(stream: RawIOBase, content: memoryview) -> int:
             member = inflation.decompressobj(wbits=zlib.MAX_WBITS | 16)
         piece = member.decompress(rest, _PIECE_HELD)
         kept = min(len(piece), len(content) - held)
-        content[held : held + kept] = piece[:kept]
+        target[held : held + kept] = np.frombuffer(piece, dtype=np.uint8, count=kept)
         held += kept
         rest = member.unused_data if member.eof else member.unconsumed_tail
     if not member.eof:
