@@ -16,7 +16,9 @@ _PACKAGE = Path(__file__).parents[1]
 _DISTRIBUTIONS = (
     "anomalib",
     "lightning",
+    "nncf",
     "numpy",
+    "onnxruntime",
     "openvino",
     "scikit-learn",
     "simpleitk",

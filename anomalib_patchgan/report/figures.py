@@ -15,6 +15,7 @@ from anomalib_patchgan import evaluation
 from anomalib_patchgan.report.drawing import (
     CONTROL,
     FAINT,
+    INK,
     METHOD,
     PAPER,
     Drawing,
@@ -25,7 +26,7 @@ from anomalib_patchgan.report.drawing import (
     sheet,
     shortened,
 )
-from anomalib_patchgan.report.findings import DataResult, ModelResult
+from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult, ranked_models
 from anomalib_patchgan.report.precision import RECALL_GRID, mean_precision
 from anomalib_patchgan.report.robustness import Curve, label
 from anomalib_patchgan.report.scores import ROC_GRID
@@ -126,6 +127,33 @@ def _draw_interval(drawn: Sheet, axes: Axes, row: ModelResult, height: float, co
     mean = float(np.mean(values))
     (disc,) = axes.plot([mean], [height], "o", color=colour, markersize=6.5 if row.role == "method" else 5)
     drawn.tip(disc, f"{row.model}: {mean:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else ""))
+
+
+def rank_figure(findings: Findings) -> Drawing | None:
+    """Critical-difference diagram: mean ranks over data sets, half a critical difference to either side.
+
+    Models whose bars overlap differ by less than it. None with too few data sets.
+    """
+    ranked = ranked_models(findings)
+    if ranked is None:
+        return None
+    models, found = ranked
+    method = str(findings.plan.get("method"))
+    half = found.critical_difference / 2.0
+    order = [int(position) for position in np.argsort(found.ranks, kind="stable")]
+    with sheet(5.0, 1.0 + 0.3 * len(models)) as drawn:
+        axes = drawn.figure.subplots()
+        for height, position in enumerate(order):
+            colour = METHOD if models[position] == method else INK
+            rank = float(found.ranks[position])
+            axes.plot(
+                [rank - half, rank + half], [-height, -height], color=colour, linewidth=1.6, solid_capstyle="butt"
+            )
+            (disc,) = axes.plot([rank], [-height], "o", color=colour, markersize=5)
+            drawn.tip(disc, f"{models[position]}: mean rank {rank:.2f}")
+        _name_rows(axes, [models[position] for position in order])
+        axes.set_xlabel(f"Mean rank, 1 the best (bars: critical difference {found.critical_difference:.2f})")
+        return drawn.finish()
 
 
 def forest_figure(data: DataResult, method: str) -> Drawing | None:

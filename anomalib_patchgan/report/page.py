@@ -7,7 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from anomalib_patchgan.report import lesions, overview, robustness, tables, tradeoffs, training, verdict
+from anomalib_patchgan.report import figures, lesions, overview, robustness, tables, tradeoffs, training, verdict
+from anomalib_patchgan.report.drawing import Drawing
 from anomalib_patchgan.report.examples import RULE, TILES
 from anomalib_patchgan.report.files import replace_file, table_files
 from anomalib_patchgan.report.findings import Findings, collect
@@ -17,6 +18,7 @@ from anomalib_patchgan.report.sections import FIGURES, Section, make_section
 from anomalib_patchgan.store import Store
 
 _TABLES = "tables"
+RANK_FIGURE = f"{FIGURES}/ranks.svg"
 _DATA_FILES = ("results", "robustness", "lesions", "training")
 # What an older report may have left in the folders that this one fills; anything else in them stays.
 _OWN_FIGURES = (
@@ -30,6 +32,7 @@ _OWN_FIGURES = (
     "training-",
     "example-",
     "robustness-",
+    "ranks",
 )
 _OWN_TABLES = ("results-", "differences-", "lesion-")
 
@@ -59,7 +62,9 @@ def write_report(store: Path, output: Path, command: str | None = None, pdf: boo
     context = _context(findings, sections, command)
     output = Path(output)
     # All is made before anything is written, so that an error leaves the old report whole; the page comes last.
-    files = _figure_files(sections, pdf) | _latex_files(sections) | _data_files(findings, sections)
+    files = (
+        _figure_files(sections, context["rank_figure"], pdf) | _latex_files(sections) | _data_files(findings, sections)
+    )
     context["data_files"] = sorted(name for name in files if "/" not in name)
     files["README.md"] = render_markdown("README.md.j2", context)
     page = render_html("index.html.j2", context)
@@ -79,6 +84,8 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
         "main_table": overview.overview_table(findings),
         "overall": verdict.overall_verdict(findings),
         "ranks": tables.rank_table(findings),
+        "rank_figure": figures.rank_figure(findings),
+        "rank_path": RANK_FIGURE,
         "deployment": tables.deployment_table(findings),
         "models": tables.model_table(findings),
         "timings": tables.timing_table(findings),
@@ -96,13 +103,18 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
     }
 
 
-def _figure_files(sections: list[Section], pdf: bool) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
+def _figure_files(sections: list[Section], ranks: Drawing | None, pdf: bool) -> dict[str, bytes]:
+    drawings = {
+        section.figure_path(name, "svg"): panel.drawing
+        for section in sections
+        for name, panel in section.panels.items()
+    }
+    if ranks is not None:
+        drawings[RANK_FIGURE] = ranks
+    files = {path: drawing.for_file() for path, drawing in drawings.items()}
+    if pdf:
+        files |= {f"{path.removesuffix('svg')}pdf": drawing.pdf() for path, drawing in drawings.items()}
     for section in sections:
-        for name, panel in section.panels.items():
-            files[section.figure_path(name, "svg")] = panel.drawing.for_file()
-            if pdf:
-                files[section.figure_path(name, "pdf")] = panel.drawing.pdf()
         for number, example in enumerate(section.gallery.examples, 1):
             for tile in example.tiles:
                 # Only the page's sliders need the levels; the coloured map says the same.

@@ -10,7 +10,7 @@ from scipy import ndimage
 from sklearn import metrics
 
 from anomalib_patchgan.evaluation import smallest_calibration_size
-from anomalib_patchgan.report import tables
+from anomalib_patchgan.report import figures, tables
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult, collect, ranked_models
 from anomalib_patchgan.report.scores import AreaScore, SeedScore, run_thresholds
 from anomalib_patchgan.report.verdict import verdict_sentences
@@ -171,6 +171,10 @@ def test_mean_ranks_are_shown_with_five_data_sets_or_more():
     table = tables.rank_table(Findings({}, data, []))
     assert [row.cells[0].text for row in table.rows] == ["A", "B", "C"]
     assert table.rows[0].cells[2].text == "B"
+    drawn = figures.rank_figure(Findings({"method": "B"}, data, []))
+    assert list(drawn.tips.values()) == [f"{name}: mean rank {rank}.00" for rank, name in enumerate("ABC", 1)]
+    assert "critical difference" in drawn.svg
+    assert figures.rank_figure(Findings({}, data[:4], [])) is None
     assert tables.rank_table(Findings({}, data[:4], [])) is None
     data[0].results.pop()
     assert tables.rank_table(Findings({}, data, [])) is None
