@@ -1,0 +1,27 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The preset `default` is what a user gets who names the class alone."""
+
+import inspect
+from pathlib import Path
+
+import yaml
+
+from anomalib_patchgan.models import PatchGan
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+# One modality is read as one channel; anomalib's batches carry three.
+ANOTHER = {"channels": 1}
+
+
+def test_default_is_the_constructors_defaults():
+    written = yaml.safe_load((CONFIGS / "patchgan_default.yaml").read_text())["model"]["init_args"]
+    known = {name: parameter.default for name, parameter in inspect.signature(PatchGan).parameters.items()}
+    # YAML 1.1 reads 2e-3 as text; the command line's parser does not.
+    assert {name: float(value) if name == "learning_rate" else value for name, value in written.items()} == {
+        name: value
+        for name, value in (known | ANOTHER).items()
+        if isinstance(value, int | float | str) and name in written
+    }
+    assert set(known) - set(written) == {"pre_processor", "post_processor", "evaluator", "visualizer"}
