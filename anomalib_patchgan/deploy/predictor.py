@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 WRITTEN = ("maps", "masks", "overlays")
 """What can be written beside the table."""
-_BATCHES = {"throughput": 8, "latency": 1}
+_BATCHES = {"throughput": 16, "latency": 1}
 # Volumes are large: this many of them are being scored or written at a time, and one is read ahead.
 _VOLUMES_ALIVE, _VOLUMES_AHEAD = 2, 1
 _IMAGES_AHEAD_PER_CORE = 4
@@ -71,7 +71,7 @@ class Predictor:
         model: The ``.xml`` file that ``anomalib-patchgan export`` wrote.
         device: ``CPU``, ``GPU``, ``NPU`` or ``AUTO``.
         hint: ``throughput``, for many files, or ``latency``, for one at a time.
-        batch_size: Images that are run together; None for 8 with the hint ``throughput`` and 1 with ``latency``.
+        batch_size: Images that are run together; None for 16 with the hint ``throughput`` and 1 with ``latency``.
         threads: Threads of inference on a CPU; None leaves it to OpenVINO.
 
     Raises:
@@ -150,8 +150,8 @@ class Predictor:
 
         Args:
             inputs: Files and folders: images, or NIfTI volumes and DICOM series, as the model takes them.
-            output: Folder of the results: ``scores.csv``, and the folders ``maps`` (16-bit PNG, or NIfTI on the grid of
-                the input), ``masks`` and ``overlays``.
+            output: Folder of the results: ``scores.csv``, and the folders ``maps`` (16-bit TIFF, or NIfTI on the grid
+                of the input), ``masks`` and ``overlays``.
             write: Which of the three folders to write.
             resume: Whether to go on with the results that are there.
             progress: Called with the number of inputs that are done, and of all.

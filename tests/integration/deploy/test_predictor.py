@@ -19,6 +19,9 @@ from PIL import Image
 from anomalib_patchgan.deploy import Predictor
 from anomalib_patchgan.errors import InputError
 
+# What is written of an image, and the ending of its file.
+KINDS = {"maps": "tif", "masks": "png", "overlays": "png"}
+
 
 def read_table(folder):
     with (folder / "scores.csv").open(newline="") as stream:
@@ -80,7 +83,7 @@ def test_a_folder_gives_a_line_a_map_a_mask_and_an_overlay_for_each_image(predic
     assert {row["status"] for row in rows} == {"ok"}
     for name in names:
         size = Image.open(picture_folder / name).size
-        written = [Image.open(tmp_path / "out" / kind / f"{name}.png") for kind in ("maps", "masks", "overlays")]
+        written = [Image.open(tmp_path / "out" / kind / f"{name}.{ending}") for kind, ending in KINDS.items()]
         assert [picture.size for picture in written] == [size] * 3
         assert written[0].mode.startswith("I")
         assert np.array_equal(np.asarray(written[1]) > 0, np.asarray(written[0]).astype(np.int64) > 0.5 * 65535)
@@ -90,7 +93,7 @@ def test_written_maps_and_scores_are_those_of_the_prepared_image(predictor, pict
     predictor.predict([picture_folder / "03.png"], tmp_path, write=("maps",))
     codes = np.asarray(Image.open(picture_folder / "03.png"), dtype=np.float32) / 255
     found = predictor.predict_images(np.repeat(codes[None, None], 3, axis=1))
-    written = np.asarray(Image.open(tmp_path / "maps" / "03.png.png")).astype(np.float64) / 65535
+    written = np.asarray(Image.open(tmp_path / "maps" / "03.png.tif")).astype(np.float64) / 65535
     np.testing.assert_allclose(written, found["anomaly_map"][0], atol=1e-4)
     (row,) = read_table(tmp_path)
     assert float(row["score"]) == pytest.approx(float(found["pred_score"][0]), abs=1e-4)
@@ -150,7 +153,7 @@ def test_a_killed_prediction_is_resumed_and_ends_as_one_that_was_not_killed(expo
     assert summary.resumed + summary.done == 400
     predictor.predict([folder], whole)
     assert (killed / "scores.csv").read_text() == (whole / "scores.csv").read_text()
-    assert sorted(path.name for path in (killed / "maps").glob("*.png")) == sorted(
+    assert sorted(path.name for path in (killed / "maps").glob("*.tif")) == sorted(
         path.name for path in (whole / "maps").iterdir()
     )
 
