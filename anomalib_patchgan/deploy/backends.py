@@ -42,9 +42,6 @@ class Backend:
 def open_pytorch(exporter: Exporter, folder: Path, threads: int) -> Predict:
     """Run the module's own forward, eager, in 32 bits, on the CPU, with as many of the threads as serve it best.
 
-    On one small image several threads can cost eager PyTorch more than they bring; a speed-up against that would
-    flatter the other backends.
-
     Args:
         exporter: The model.
         folder: Unused; nothing is written.
@@ -55,14 +52,27 @@ def open_pytorch(exporter: Exporter, folder: Path, threads: int) -> Predict:
     """
     del folder
     predict = partial(run_torch, exporter.graph)
-    image = np.zeros((1, 3, *exporter.input_size), dtype=np.float32)
+    torch.set_num_threads(best_threads(predict, np.zeros((1, 3, *exporter.input_size), dtype=np.float32), threads))
+    return predict
+
+
+def best_threads(predict: Predict, images: NDArray[np.float32], threads: int) -> int:
+    """Find with how many threads PyTorch runs some images faster: one, or all.
+
+    On small images several threads can cost eager PyTorch more than they bring; a speed-up against that would flatter
+    the other backends.
+
+    Args:
+        predict: Runs them in PyTorch.
+        images: What it is to run.
+        threads: Threads at most.
+    """
 
     def seconds(count: int) -> float:
         torch.set_num_threads(count)
-        return min(timeit.repeat(lambda: predict(image), repeat=10, number=3))
+        return min(timeit.repeat(lambda: predict(images), repeat=10, number=3))
 
-    torch.set_num_threads(min({1, threads}, key=seconds))
-    return predict
+    return min({1, threads}, key=seconds)
 
 
 def open_compiled(exporter: Exporter, folder: Path, threads: int) -> Predict:

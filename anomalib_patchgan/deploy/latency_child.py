@@ -26,7 +26,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from anomalib_patchgan.deploy.runtimes import Predict
+    from anomalib_patchgan.deploy.runtimes import Outputs, Predict
 
 BATCH = 16
 # What a workspace holds beside the exports.
@@ -211,12 +211,19 @@ def _open_onnxruntime(workspace: Path, threads: int) -> Contender:
 def _open_torch(compile_it: bool, workspace: Path, threads: int) -> Contender:
     import torch
 
-    from anomalib_patchgan.deploy.backends import run_torch
+    from anomalib_patchgan.deploy.backends import best_threads, run_torch
 
-    torch.set_num_threads(threads)
     # A file that the parent wrote a moment ago.
     graph = torch.load(workspace / GRAPH, weights_only=False)
-    return ModelOnly(partial(run_torch, torch.compile(graph) if compile_it else graph), np.load(workspace / IMAGES))
+    images = np.load(workspace / IMAGES)
+    predict = partial(run_torch, torch.compile(graph) if compile_it else graph)
+    best = {len(some): best_threads(predict, some, threads) for some in (images[:1], batch_of(images))}
+
+    def run(some: NDArray[np.float32]) -> Outputs:
+        torch.set_num_threads(best[len(some)])
+        return predict(some)
+
+    return ModelOnly(run, images)
 
 
 def _open_predictor(precision: str, workspace: Path, threads: int) -> Contender:
