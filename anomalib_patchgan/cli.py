@@ -56,6 +56,8 @@ def _set_environment() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Nothing is fetched at run time, unless the user asks for it.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # The progress display is ours alone; anomalib draws bars of its own for some models, whoever asks.
+    os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -23,7 +23,7 @@ from anomalib_patchgan.store import Run
 # How often a job is started whose worker or node is lost.
 _ATTEMPTS = 4
 # What the console script sets for itself, workers need too.
-_ENVIRONMENT = ("OMP_WAIT_POLICY", "HF_HUB_OFFLINE")
+_ENVIRONMENT = ("OMP_WAIT_POLICY", "HF_HUB_OFFLINE", "TQDM_DISABLE")
 
 
 @dataclass(frozen=True)
