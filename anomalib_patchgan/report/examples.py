@@ -164,6 +164,7 @@ def gallery(store: Store, data: DataResult, record: DataRecord | None, method: s
     maps, reconstructions = stored.maps, stored.reconstructions
     if record is None or record.images is None or record.masks is None or run.scores is None:
         return Gallery((), ("No examples: the store holds no test images of this data set.",))
+    twins = store.load_twins(record.key)
     threshold = run_threshold(run)
     scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
     samples = record.samples
@@ -190,7 +191,7 @@ def gallery(store: Store, data: DataResult, record: DataRecord | None, method: s
                     anomaly_map=None if maps is None or scale is None else (maps[position], scale),
                     reconstruction=None if reconstructions is None else reconstructions[position],
                     mask=record.masks[position] if record.card.get("has_masks", True) else None,
-                    twin=None if record.twins is None or sample["label"] == 0 else record.twins[position],
+                    twin=None if twins is None or sample["label"] == 0 else twins[position],
                 ),
             )
         )

@@ -109,7 +109,7 @@ class DataRecord:
         images: Test images, uint8 ``[N, H, W, 3]``, or None when they were not loaded.
         masks: Ground truth, bool ``[N, H, W]``, or None when it was not loaded.
         twins: The abnormal images without their lesions, uint8 ``[N, H, W, 3]``, zero for normal ones; None when they
-            were not loaded or there are none.
+            were not loaded (the store reads them apart) or there are none.
     """
 
     key: str

@@ -142,8 +142,11 @@ class Store:
         if with_images:
             with np.load(folder / "images.npz", allow_pickle=False) as archive:
                 large |= {name: archive[name] for name in ("images", "masks")}
-            large["twins"] = _array(folder, "twins")
         return DataRecord(**_known(DataRecord, content, folder / "card.json"), **large)
+
+    def load_twins(self, key: str) -> np.ndarray | None:
+        """Read the twins of a data record, which :meth:`load_data` leaves out, or None where it has none."""
+        return _array(self._data_folder(key), "twins")
 
     def has_data(self, key: str) -> bool:
         """Say whether a data record with this key is stored."""
