@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,14 +95,8 @@ def write_split(path: Path, groups: Mapping[str, Sequence[str]]) -> None:
         path: Where to; missing folders are made.
         groups: Subjects of each group.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"sha256": split_sha256(groups), "groups": {group: sorted(groups[group]) for group in groups}}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def read_split(path: Path, expected: Iterable[str]) -> dict[str, list[str]]:

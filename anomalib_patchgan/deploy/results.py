@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import threading
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +18,7 @@ from PIL import Image
 
 from anomalib_patchgan.deploy.preparation import MAP_CODES
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import write_png
+from anomalib_patchgan.io import write_png, write_whole
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -141,26 +140,6 @@ class ResultTable:
 
     def _replace(self, rows: list[Row]) -> None:
         write_whole(self.path, (",".join(_COLUMNS) + "\n" + _lines(rows)).encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all; missing folders are made.
-
-    Args:
-        path: Where to; nothing else in this process writes it at the same time.
-        content: What to write.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            temporary.write_bytes(content)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _lines(rows: list[Row]) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 
 from anomalib_patchgan.deploy.device import HINTS
 from anomalib_patchgan.deploy.identity import ModelIdentity, file_sha256, read_model
-from anomalib_patchgan.deploy.results import write_whole
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import write_whole
 
 CONFIGURATION, CLIENT = "config.json", "client.py"
 # Where the server's container finds the repository.

@@ -18,6 +18,7 @@ from anomalib_patchgan.io.native_space import NativeSpace
 from anomalib_patchgan.io.nifti import ReadBuffer, Volume, VolumeHeader, read_volume, read_volume_header
 from anomalib_patchgan.io.nifti_writer import write_volume
 from anomalib_patchgan.io.raster import Raster, read_raster, read_raster_mask, scale_raster
+from anomalib_patchgan.io.whole_file import write_whole
 
 __all__ = [
     "IntensityRange",
@@ -44,4 +45,5 @@ __all__ = [
     "tissue_range",
     "write_png",
     "write_volume",
+    "write_whole",
 ]
