@@ -96,11 +96,11 @@ class PatchScorer(Learned):
         """Cross-entropy of corrupted and intact patches of normal images [N, 3, H, W]."""
         del args, kwargs
         image = relight(move(self.model.to_channels(batch.image), self.movement), self.lighting)
-        corrupted, changed = corrupt(image, self.whole_image_share)
         # Half the images stay intact, so that the network also learns what a whole normal image looks like.
         half = len(image) // 2
-        seen = torch.cat([corrupted[half:], image[:half]])
-        share = functional.avg_pool2d(torch.cat([changed[half:], torch.zeros_like(changed[:half])]), PATCH)
+        corrupted, changed = corrupt(image[half:], self.whole_image_share)
+        seen = torch.cat([corrupted, image[:half]])
+        share = functional.avg_pool2d(torch.cat([changed, torch.zeros_like(image[:half, :1])]), PATCH)
         target = (share >= CORRUPTED_SHARE).to(image.dtype)
         loss = functional.binary_cross_entropy_with_logits(
             self.model.logits(seen), target, weight=((share == 0) | (target > 0)).to(image.dtype)

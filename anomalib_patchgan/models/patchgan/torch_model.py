@@ -60,6 +60,7 @@ class PatchGanModel(nn.Module):
         judgement: What an authenticity logit judges: ``patch``, ``image`` or ``both``.
         novelty: Whether evidence is compared with its fitted distribution, or only brought to scale.
         context: Whether the ranker sees the image around a patch, or the patch's evidence alone.
+        mirrored: Whether that context includes a patch's mirror image, left to right.
         ranking: Name of a rule in ``RANKINGS``.
 
     Raises:
@@ -81,6 +82,7 @@ class PatchGanModel(nn.Module):
         judgement: str,
         novelty: bool,
         context: bool,
+        mirrored: bool,
         ranking: str,
     ) -> None:
         super().__init__()
@@ -105,7 +107,7 @@ class PatchGanModel(nn.Module):
         self.feature_novelty = NoveltyDistribution(FEATURES, rows, columns)
         self.evidence_novelty = NoveltyDistribution(EVIDENCE, rows, columns)
         ranker = PatchRanker if context else PatchwiseRanker
-        self.ranker = ranker(OBSERVED + FEATURES, channels, ranker_width, patch_size)
+        self.ranker = ranker(OBSERVED + FEATURES, channels, ranker_width, patch_size, mirrored)
         self.evidence_trust = nn.Parameter(torch.zeros(EVIDENCE))
         self.register_buffer("masks", complementary_masks(rows, columns, mask_count), persistent=False)
         self.register_buffer("importance_offset", torch.zeros(()))

@@ -5,13 +5,20 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.models.patchgan.components.corruption import CORRUPTIONS, corrupt, draw_regions
+from anomalib_patchgan.models.patchgan.components.corruption import (
+    CORRUPTIONS,
+    corrupt,
+    draw_regions,
+    pick,
+    smooth_noise,
+)
 from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution, covariance, whitening
-from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
+from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
 from anomalib_patchgan.models.patchgan.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.loss import discriminator_loss, pairwise_ranking_loss
@@ -35,6 +42,7 @@ def small_model(size: int = 32, **changes: object) -> PatchGanModel:
         "judgement": "patch",
         "novelty": True,
         "context": True,
+        "mirrored": True,
         "ranking": "learned",
     }
     return PatchGanModel(**(arguments | changes)).eval()
@@ -124,6 +132,41 @@ def test_a_second_region_is_centred_within_the_first() -> None:
     second = draw_regions(image, whole_share=0.0, near=first)
     row, column = second.centre.long().T
     assert (first.opacity[torch.arange(64), 0, row, column] > 0).all()
+
+
+def test_pixels_are_picked_as_often_as_they_weigh() -> None:
+    weights = torch.zeros(40_000, 1, 2, 2)
+    weights[:, 0, 0, 1], weights[:, 0, 1, 1] = 3.0, 1.0
+    share = pick(weights).flatten().bincount(minlength=4) / 40_000
+    assert torch.allclose(share, torch.tensor([0.0, 0.75, 0.0, 0.25]), atol=0.02)
+
+
+def test_smooth_noise_is_the_bicubic_interpolation_of_its_cells_scaled_to_variance_one() -> None:
+    torch.manual_seed(3)
+    field = smooth_noise(4, 2, 20, 36, 5, torch.device("cpu"))
+    torch.manual_seed(3)
+    cells = torch.randn(4, 2, 5, 5)
+    expected = functional.interpolate(cells, size=(20, 36), mode="bicubic", align_corners=False)
+    expected = expected / expected.flatten(1).std(dim=1, correction=0).view(-1, 1, 1, 1)
+    assert torch.allclose(field, expected, atol=1e-5)
+
+
+def test_corrupting_no_image_gives_no_image() -> None:
+    result, changed = corrupt(torch.zeros(0, 3, 32, 32), whole_share=0.3)
+    assert result.shape == (0, 3, 32, 32)
+    assert changed.shape == (0, 1, 32, 32)
+
+
+def test_only_a_mirrored_ranker_compares_the_two_sides_of_an_image() -> None:
+    image, other = torch.rand(2, 1, 1, 256, 256).unbind()
+    # The networks see half of a 128-pixel image around a place; the two sides here are farther apart.
+    changed = torch.cat([image[..., :216], other[..., 216:]], dim=3)
+    evidence = torch.zeros(1, 4, 32, 32)
+    for mirrored in (True, False):
+        ranker = PatchRanker(4, 1, 8, 8, mirrored)
+        torch.nn.init.zeros_(ranker.network.whole.weight)
+        before, after = (ranker(evidence, seen, torch.zeros_like(seen))[1][..., :40] for seen in (image, changed))
+        assert torch.equal(before, after) != mirrored
 
 
 def test_corruption_leaves_the_background_alone_and_grey_images_grey() -> None:

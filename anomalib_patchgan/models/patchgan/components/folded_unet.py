@@ -42,12 +42,14 @@ class FoldedUNet(nn.Module):
         outputs: Channels out.
         width: Channels at a quarter of the resolution; twice as many at an eighth.
         joined: Channels that enter at an eighth of the resolution, 0 for none.
+        mirrored: Whether each place also sees what is at its mirror image, left to right.
     """
 
-    def __init__(self, channels: int, outputs: int, width: int, joined: int = 0) -> None:
+    def __init__(self, channels: int, outputs: int, width: int, joined: int = 0, *, mirrored: bool = False) -> None:
         super().__init__()
         self.enter = nn.Conv2d(channels * FOLD**2, width, 3, padding=1)
         self.encode = ResidualBlock(width, dilation=1)
+        self.mirror = nn.Conv2d(width, width, 3, padding=1) if mirrored else None
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.join = nn.Conv2d(joined, 2 * width, 1, bias=False) if joined else None
         # Dilations widen the view to about half of a 128-pixel image without another resolution.
@@ -68,6 +70,8 @@ class FoldedUNet(nn.Module):
             Output [N, outputs, H, W] and the inner features [N, 2 width, H/8, W/8].
         """
         outer = self.encode(self.enter(functional.pixel_unshuffle(image, FOLD)))
+        if self.mirror is not None:
+            outer = outer + self.mirror(functional.leaky_relu(outer, 0.2).flip(3))
         inner = self.down(outer)
         if self.join is not None and self.whole is not None and joined is not None:
             inner = inner + self.join(joined)

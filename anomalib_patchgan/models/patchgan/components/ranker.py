@@ -21,19 +21,21 @@ class PatchRanker(nn.Module):
 
     The context is read from the image and its reconstruction; the patches' evidence joins at an eighth of the
     resolution, where dilated convolutions and the mean over the whole image let the same evidence rank differently in
-    other surroundings.
+    other surroundings. Where the ranker is mirrored, a place's surroundings include the other side of the image: most
+    anatomy is nearly symmetric, and few lesions are.
 
     Args:
         evidence: Channels of evidence and features per patch.
         channels: Image channels C.
         width: Channels at a quarter of the resolution; twice as many at an eighth.
         patch_size: Side of a patch in pixels, a multiple of 8.
+        mirrored: Whether a place is compared with its mirror image, left to right.
     """
 
-    def __init__(self, evidence: int, channels: int, width: int, patch_size: int) -> None:
+    def __init__(self, evidence: int, channels: int, width: int, patch_size: int, mirrored: bool) -> None:
         super().__init__()
         self.cells = patch_size // STRIDE
-        self.network = FoldedUNet(2 * channels, 1, width, joined=evidence)
+        self.network = FoldedUNet(2 * channels, 1, width, joined=evidence, mirrored=mirrored)
         self.leave = nn.Conv2d(2 * width, 1, 1)
         nn.init.constant_(cast("Tensor", self.network.leave.bias), RARE)
 
@@ -63,11 +65,12 @@ class PatchwiseRanker(nn.Module):
         channels: Unused.
         width: Half of the hidden units.
         patch_size: Side of a patch in pixels.
+        mirrored: Unused.
     """
 
-    def __init__(self, evidence: int, channels: int, width: int, patch_size: int) -> None:
+    def __init__(self, evidence: int, channels: int, width: int, patch_size: int, mirrored: bool) -> None:
         super().__init__()
-        del channels
+        del channels, mirrored
         self.patch_size = patch_size
         self.layers = nn.Sequential(
             nn.Conv2d(evidence, 2 * width, 1),
