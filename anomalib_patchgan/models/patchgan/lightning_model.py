@@ -388,7 +388,8 @@ class PatchGan(AnomalibModule):
         """Fit on reference subjects, or on training images where the datamodule has no reference group."""
         was_training = self.model.training
         self.model.eval()
-        self.model.fit_novelty(list(self._reference_batches()))
+        with self._full_precision():
+            self.model.fit_novelty(list(self._reference_batches()))
         self.model.train(was_training)
         self._fitted_at_step = self.trainer.global_step
 
@@ -409,9 +410,14 @@ class PatchGan(AnomalibModule):
                 return
 
     def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
-        """Score a validation batch; the post-processor calibrates on it."""
+        """Score a batch; the post-processor calibrates on those of validation. Testing and predicting come here too."""
         del args, kwargs
-        return batch.update(**self.model(batch.image)._asdict())
+        with self._full_precision():
+            return batch.update(**self.model(batch.image)._asdict())
+
+    def _full_precision(self) -> torch.autocast:
+        """Whatever the precision of training, scores and their distribution are those of the exported graph."""
+        return torch.autocast(self.device.type, enabled=False)
 
 
 def rate_at(step: int, steps: int) -> float:

@@ -67,6 +67,17 @@ def test_every_part_can_be_switched_and_scores_stay_finite(
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
 
 
+def test_scores_are_those_of_32_bits_whatever_the_precision_of_training() -> None:
+    model = PatchGan(image_size=32, channels=1, width=8, ranker_width=8, visualizer=False, evaluator=False).eval()
+    image = torch.rand(3, 3, 32, 32)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        scored = model.validation_step(ImageBatch(image=image))
+    with torch.inference_mode():
+        expected = model.model(image)
+    assert torch.equal(scored.pred_score, expected.pred_score)
+    assert torch.equal(scored.anomaly_map, expected.anomaly_map[:, 0])
+
+
 def test_five_seeds_neither_diverge_nor_collapse(folder: Path, tmp_path: Path) -> None:  # noqa: F811
     for seed in range(5):
         seed_everything(seed, verbose=False)
