@@ -358,8 +358,11 @@ class PatchGan(AnomalibModule):
         self._seed_draws(self.trainer.global_step, 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the seed of the random draws."""
+        """Keep the seed of the random draws, and the novelty distribution of the weights that are kept."""
         checkpoint["patchgan_seed"] = self._seed
+        if self.trainer.state.fn == "fit" and self._fitted_at_step != self.trainer.global_step:
+            self._fit_novelty()
+            checkpoint["state_dict"].update(self.state_dict())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the random draws of the training that wrote the checkpoint."""
@@ -379,8 +382,8 @@ class PatchGan(AnomalibModule):
         if self.trainer.state.fn == "fit":
             self._fit_novelty()
 
-    def on_train_epoch_end(self) -> None:
-        """Fit the novelty distribution where no validation did, before the checkpoint is written."""
+    def on_train_end(self) -> None:
+        """Fit the novelty distribution where no validation and no checkpoint did."""
         if self._fitted_at_step != self.trainer.global_step:
             self._fit_novelty()
 

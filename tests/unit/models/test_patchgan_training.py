@@ -78,6 +78,35 @@ def test_scores_are_those_of_32_bits_whatever_the_precision_of_training() -> Non
     assert torch.equal(scored.anomaly_map, expected.anomaly_map[:, 0])
 
 
+def test_the_novelty_distribution_is_fitted_where_it_is_needed_and_not_after_every_epoch(
+    folder: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    class Counting(PatchGan):
+        fits = 0
+
+        def _fit_novelty(self) -> None:
+            self.fits += 1
+            super()._fit_novelty()
+
+    def trained(**trainer: object) -> Counting:
+        model = Counting(**(SMALL | PLAIN))
+        options = QUIET | {"check_val_every_n_epoch": 4} | trainer
+        Engine(default_root_dir=tmp_path, max_epochs=4, **options).fit(model, datamodule=datamodule(folder))
+        return model
+
+    assert trained().fits == 1
+    assert trained(limit_val_batches=0).fits == 1
+    keep = ModelCheckpoint(
+        dirpath=tmp_path, filename="{epoch}", every_n_epochs=2, save_top_k=-1, save_on_train_epoch_end=True
+    )
+    assert trained(callbacks=[keep]).fits == 2
+    for epoch in (1, 3):
+        state = torch.load(tmp_path / f"epoch={epoch}.ckpt", weights_only=False)["state_dict"]
+        whiten = state["model.feature_novelty.whiten"]
+        assert not torch.equal(whiten, torch.eye(len(whiten)))
+
+
 def test_five_seeds_neither_diverge_nor_collapse(folder: Path, tmp_path: Path) -> None:  # noqa: F811
     for seed in range(5):
         seed_everything(seed, verbose=False)
