@@ -6,6 +6,7 @@
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from anomalib.data import ImageBatch, ImageItem
@@ -71,8 +72,9 @@ def logged(model: AnomalibModule, name: str, folder: Path, epochs: int) -> list[
     ids=["alocc", "patch scorer", "encoder of f-anogan"],
 )
 def test_training_lowers_the_loss(build: object, name: str, tmp_path: Path) -> None:
-    values = logged(build(), name, tmp_path, 16)
-    assert values[-1] < 0.8 * values[0]
+    values = logged(build(), name, tmp_path, 24)
+    # Four batches are an epoch, so single epochs differ by chance.
+    assert np.mean(values[-8:]) < 0.8 * values[0]
 
 
 @pytest.mark.parametrize(
