@@ -360,7 +360,9 @@ class PatchGan(AnomalibModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the seed of the random draws, and the novelty distribution of the weights that are kept."""
         checkpoint["patchgan_seed"] = self._seed
-        if self.trainer.state.fn == "fit" and self._fitted_at_step != self.trainer.global_step:
+        # A trainer can write a model that it was never given to train.
+        trainer = self._trainer
+        if trainer is not None and trainer.state.fn == "fit" and self._fitted_at_step != trainer.global_step:
             self._fit_novelty()
             checkpoint["state_dict"].update(self.state_dict())
 
