@@ -362,8 +362,8 @@ class PatchGan(AnomalibModule):
         checkpoint["patchgan_seed"] = self._seed
         # A trainer can write a model that it was never given to train.
         trainer = self._trainer
-        if trainer is not None and trainer.state.fn == "fit" and self._fitted_at_step != trainer.global_step:
-            self._fit_novelty()
+        if trainer is not None and trainer.state.fn == "fit":
+            self._fit_if_stale()
             checkpoint["state_dict"].update(self.state_dict())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -386,6 +386,10 @@ class PatchGan(AnomalibModule):
 
     def on_train_end(self) -> None:
         """Fit the novelty distribution where no validation and no checkpoint did."""
+        self._fit_if_stale()
+
+    def _fit_if_stale(self) -> None:
+        """Fit unless the distribution is that of the present weights."""
         if self._fitted_at_step != self.trainer.global_step:
             self._fit_novelty()
 
