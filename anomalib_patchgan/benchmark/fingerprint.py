@@ -5,12 +5,14 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from anomalib_patchgan import __version__
+from anomalib_patchgan.benchmark.imports import files_behind
 
 _PACKAGE = Path(__file__).parents[1]
 _DISTRIBUTIONS = (
@@ -30,13 +32,16 @@ _DISTRIBUTIONS = (
 _DATA_SOURCES = ("data", "io")
 _JOB_SOURCES = (
     *_DATA_SOURCES,
-    "models",
-    "deploy",
     "benchmark/job.py",
     "benchmark/recorder.py",
     "benchmark/artefact_tests.py",
     "benchmark/classes.py",
+    "benchmark/labels.py",
+    "store/maps.py",
 )
+# What a job uses of the layers below, whatever its model is.
+_USED_BY_ALL = ("models.backbones", "models.components.post_processor")
+_USED_BY_BACKENDS = ("deploy.deployment_rows",)
 
 
 def digest(content: Any, length: int = 16) -> str:
@@ -63,13 +68,18 @@ def folder_digest(root: Path) -> str | None:
 @cache
 def data_source_digest() -> str:
     """Digest of the source files that read data."""
-    return _source_digest(_DATA_SOURCES)
+    return _content_digest(_files(_DATA_SOURCES))
 
 
-@cache
-def job_source_digest() -> str:
-    """Digest of the source files that a job's outcome depends on."""
-    return _source_digest(_JOB_SOURCES)
+def job_source_digest(model_class: str, model_arguments: dict[str, Any], deployed: bool) -> str:
+    """Digest of the source files that a job's outcome depends on: none of another model's is among them.
+
+    Args:
+        model_class: Dotted path of the model; of another package's the version stands in the key.
+        model_arguments: Its arguments, which may name classes by ``class_path``.
+        deployed: Whether the job exports its model too.
+    """
+    return _job_source_digest(frozenset([model_class, *_class_paths(model_arguments)]), deployed)
 
 
 @cache
@@ -84,12 +94,30 @@ def package_versions() -> dict[str, str | None]:
     return versions
 
 
-def _source_digest(sources: tuple[str, ...]) -> str:
-    files: list[Path] = []
-    for source in sources:
-        path = _PACKAGE / source
-        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+@cache
+def _job_source_digest(class_paths: frozenset[str], deployed: bool) -> str:
+    used = [f"{_PACKAGE.name}.{name}" for name in _USED_BY_ALL + (_USED_BY_BACKENDS if deployed else ())]
+    return _content_digest(_files(_JOB_SOURCES) | files_behind([*class_paths, *used], _PACKAGE))
+
+
+def _class_paths(arguments: Any) -> Iterator[str]:
+    """Every ``class_path`` in nested arguments."""
+    if isinstance(arguments, dict):
+        if isinstance(arguments.get("class_path"), str):
+            yield arguments["class_path"]
+        arguments = list(arguments.values())
+    if isinstance(arguments, list):
+        for argument in arguments:
+            yield from _class_paths(argument)
+
+
+def _files(sources: tuple[str, ...]) -> set[Path]:
+    paths = [_PACKAGE / source for source in sources]
+    return {file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])}
+
+
+def _content_digest(files: set[Path]) -> str:
     contents = [
-        (file.relative_to(_PACKAGE).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files
+        (file.relative_to(_PACKAGE).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(files)
     ]
     return digest(contents)

@@ -188,7 +188,7 @@ def _make_job(suite: Suite, data: str, summary: DataSummary, model: str, trainer
         "backends": row.backends,
         "seed": seed,
         "versions": package_versions(),
-        "source": job_source_digest(),
+        "source": job_source_digest(row.class_path, row.arguments_for(data), bool(row.backends)),
     }
     if suite.artefacts is not None:
         # Only then, so that asking for none gives the keys it always gave.

@@ -113,7 +113,7 @@ def _submit(ray: Any, attempt: Attempt, job: Job) -> Any:
     needed = resources(job)
     # Ray would start a job again for ever that runs out of memory, so it is told to start none again.
     remote = ray.remote(num_cpus=needed["CPU"], num_gpus=needed["GPU"], max_retries=0)(_attempt_on_worker)
-    return remote.remote(attempt, job, Origin(str(Path.cwd()), package_versions(), job_source_digest()))
+    return remote.remote(attempt, job, Origin(str(Path.cwd()), package_versions(), _source(job)))
 
 
 def _attempt_on_worker(attempt: Attempt, job: Job, origin: Origin) -> Run:
@@ -136,11 +136,15 @@ def _check_worker(job: Job, origin: Origin) -> None:
             raise InputError(
                 f"The worker {node} has {name} {here.get(name)}; expected {version}, as where the plan is."
             )
-    if job_source_digest() != origin.source:
+    if _source(job) != origin.source:
         raise InputError(f"The worker {node} has another source of anomalib-patchgan than where the plan is.")
     if record_key(job.data, DataEntry(class_path=job.data_class, init_args=job.data_arguments)) != job.data_key:
         root = job.data_arguments["root"]
         raise InputError(f"The worker {node} has other data at {root}, or none; expected those of the plan.")
+
+
+def _source(job: Job) -> str:
+    return job_source_digest(job.model_class, job.model_arguments, bool(job.backends))
 
 
 def _check_fits(ray: Any, job: Job) -> None:

@@ -78,7 +78,7 @@ def test_keys_change_with_versions_and_sources(suite, prepared, monkeypatch):
     before = keys(suite, prepared)
     monkeypatch.setattr(plan_module, "package_versions", lambda: {"torch": "0"})
     with_other_versions = keys(suite, prepared)
-    monkeypatch.setattr(plan_module, "job_source_digest", lambda: "other")
+    monkeypatch.setattr(plan_module, "job_source_digest", lambda *_: "other")
     assert not set(before) & set(with_other_versions)
     assert not set(with_other_versions) & set(keys(suite, prepared))
 

@@ -1,0 +1,100 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import anomalib_patchgan
+from anomalib_patchgan.benchmark.fingerprint import job_source_digest
+from anomalib_patchgan.benchmark.imports import files_behind
+
+PACKAGE = Path(anomalib_patchgan.__file__).parent
+MODELS = "anomalib_patchgan.models"
+
+
+def behind(*names: str) -> set[str]:
+    return {path.relative_to(PACKAGE).as_posix() for path in files_behind(names, PACKAGE)}
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    files = {
+        "__init__.py": "",
+        "models/__init__.py": "if True:\n    from own.models.one import One\n    from own.models.two import Two",
+        "models/one.py": "def build():\n    import own.parts.late\n\n\nclass One: ...",
+        "models/two.py": "import json\nfrom own.parts import base as foundation\n\n\nclass Two: ...",
+        "parts/__init__.py": "",
+        "parts/late.py": "from own.models import Two",
+        "parts/base.py": "",
+        "parts/unused.py": "",
+    }
+    for name, text in files.items():
+        path = tmp_path / "own" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "own"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("own.models.Two", {"models/two.py", "parts/base.py"}),
+        ("own.models.One", {"models/one.py", "parts/late.py", "models/two.py", "parts/base.py"}),
+        ("own.parts.base", {"parts/base.py"}),
+        ("own.parts", {"parts/__init__.py"}),
+        # What cannot be found depends on all that could hold it.
+        (
+            "own.models.Unknown",
+            {"models/__init__.py", "models/one.py", "parts/late.py", "models/two.py", "parts/base.py"},
+        ),
+        ("own.models.two.Unknown", {"models/two.py", "parts/base.py"}),
+        ("other.models.Two", set()),
+    ],
+)
+def test_imports_are_followed_wherever_they_stand(package, name, expected):
+    assert {path.relative_to(package).as_posix() for path in files_behind([name], package)} == expected
+
+
+def test_one_model_does_not_depend_on_another():
+    own = behind(f"{MODELS}.PatchGan")
+    assert {"models/patchgan/torch_model.py", "models/patchgan/components/corruption.py"} <= own
+    assert not {path for path in own if "alocc" in path or "f_anogan" in path}
+
+
+def test_patch_scorer_depends_on_the_corruption_of_patchgan():
+    assert "models/patchgan/components/corruption.py" in behind(f"{MODELS}.PatchScorer")
+
+
+def test_nothing_that_importing_a_model_loads_is_missed():
+    """Every module that is loaded with all models and backends is behind one of them."""
+    code = (
+        "import sys, anomalib_patchgan.models as m, anomalib_patchgan.models.backbones\n"
+        "from anomalib_patchgan.deploy import deployment_rows\n"
+        "[getattr(m, name) for name in m.__all__]\n"
+        "for module in list(sys.modules.values()):\n"
+        "    if module.__name__.startswith(('anomalib_patchgan.models.', 'anomalib_patchgan.deploy.')):\n"
+        "        print(module.__file__)\n"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
+    modules = {Path(path).relative_to(PACKAGE).as_posix() for path in loaded if path.startswith(str(PACKAGE))}
+    modules = {path for path in modules if not path.endswith("__init__.py")}
+    from anomalib_patchgan import models
+
+    found = behind(
+        *(f"{MODELS}.{name}" for name in models.__all__),
+        f"{MODELS}.backbones",
+        "anomalib_patchgan.deploy.deployment_rows",
+    )
+    assert len(modules) > 30
+    assert not modules - found
+
+
+def test_digest_follows_classes_named_in_arguments():
+    plain = job_source_digest("anomalib.models.Padim", {}, False)
+    assert plain == job_source_digest("anomalib.models.Dfm", {"layer": "blocks.4"}, False)
+    named = {"parts": [{"class_path": f"{MODELS}.Alocc"}]}
+    assert plain != job_source_digest("anomalib.models.Padim", named, False)
+    assert plain != job_source_digest("anomalib.models.Padim", {}, True)
