@@ -1,14 +1,14 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a result has to be read with: processor, memory, operating system, versions."""
+"""What a result has to be read with: processor, memory, operating system, versions, source."""
 
 import os
 import platform
 from pathlib import Path
 from typing import Any
 
-from anomalib_patchgan.benchmark.fingerprint import package_versions
+from anomalib_patchgan.benchmark.fingerprint import package_source_digest, package_versions
 
 
 def describe_environment() -> dict[str, Any]:
@@ -26,6 +26,7 @@ def describe_environment() -> dict[str, Any]:
         "usable_cores": usable_cores(),
         "memory_gib": _memory_gib(),
         "versions": package_versions(),
+        "source": package_source_digest(),
     }
 
 

@@ -71,6 +71,12 @@ def data_source_digest() -> str:
     return _content_digest(_files(_DATA_SOURCES))
 
 
+@cache
+def package_source_digest() -> str:
+    """Digest of every source file of the package, which says what state of it a result was made with."""
+    return _content_digest(set(_PACKAGE.rglob("*.py")))
+
+
 def job_source_digest(model_class: str, model_arguments: dict[str, Any], deployed: bool) -> str:
     """Digest of the source files that a job's outcome depends on: none of another model's is among them.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import anomalib_patchgan
-from anomalib_patchgan.benchmark.fingerprint import job_source_digest
+from anomalib_patchgan.benchmark.environment import describe_environment
+from anomalib_patchgan.benchmark.fingerprint import job_source_digest, package_source_digest
 from anomalib_patchgan.benchmark.imports import files_behind
 
 PACKAGE = Path(anomalib_patchgan.__file__).parent
@@ -98,3 +99,9 @@ def test_digest_follows_classes_named_in_arguments():
     named = {"parts": [{"class_path": f"{MODELS}.Alocc"}]}
     assert plain != job_source_digest("anomalib.models.Padim", named, False)
     assert plain != job_source_digest("anomalib.models.Padim", {}, True)
+
+
+def test_a_result_says_which_state_of_the_source_it_was_made_with():
+    source = describe_environment()["source"]
+    assert source == package_source_digest()
+    assert source != job_source_digest(f"{MODELS}.PatchGan", {}, True)
