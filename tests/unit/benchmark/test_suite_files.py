@@ -36,11 +36,17 @@ def test_a_frozen_set_stands_in_the_suite_word_for_word(phantoms: Suite, name: s
 
 
 def test_five_models_run_on_every_level_and_all_on_medium(phantoms: Suite) -> None:
-    for level in LEVELS:
+    for level in [*LEVELS, "brain_patches"]:
         assert sum(row.runs_on(level) for row in phantoms.models.values()) == 5
     # A photograph has no slices.
     assert {name for name, row in phantoms.models.items() if not row.runs_on("skin_medium")} == {"Slice position"}
     assert all(row.runs_on("brain_medium") for row in phantoms.models.values())
+
+
+def test_patches_are_of_the_frozen_brains(phantoms: Suite) -> None:
+    patches, frozen = phantoms.data["brain_patches"], phantoms.data["brain_medium"]
+    assert patches.init_args["root"] == frozen.init_args["root"]
+    assert patches.phantoms == frozen.phantoms
 
 
 def test_levels_differ_from_the_shifted_set_in_level_and_seed_alone(phantoms: Suite) -> None:
@@ -48,8 +54,8 @@ def test_levels_differ_from_the_shifted_set_in_level_and_seed_alone(phantoms: Su
         shifted = phantoms.data[f"{level.split('_')[0]}_shifted"]
         free = {"level": level.split("_")[1], "seed": phantoms.data[level].phantoms.init_args["seed"]}
         assert phantoms.data[level].phantoms.init_args == shifted.phantoms.init_args | free
-    seeds = [entry.phantoms.init_args["seed"] for entry in phantoms.data.values()]
-    assert len(set(seeds)) == len(seeds)
+    seeds = {entry.init_args["root"]: entry.phantoms.init_args["seed"] for entry in phantoms.data.values()}
+    assert len(set(seeds.values())) == len(seeds)
 
 
 def test_suites_have_the_seeds_that_they_promise(suite: Suite) -> None:
