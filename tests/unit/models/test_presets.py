@@ -25,3 +25,14 @@ def test_default_is_the_constructors_defaults():
         if isinstance(value, int | float | str) and name in written
     }
     assert set(known) - set(written) == {"pre_processor", "post_processor", "evaluator", "visualizer"}
+
+
+def test_lean_is_the_default_without_three_parts_and_the_row_of_phantoms_is_lean():
+    default, lean = (
+        yaml.safe_load((CONFIGS / f"patchgan_{name}.yaml").read_text())["model"]["init_args"]
+        for name in ("default", "lean")
+    )
+    without = {"pixel_weight": 0.0, "movement": 0.0, "lighting": 0.0, "novelty": False}
+    assert lean == default | without
+    row = yaml.safe_load((CONFIGS.parent / "benchmarks" / "phantoms.yaml").read_text())["models"]["Patch-GAN lean"]
+    assert without.items() <= row["init_args"].items()
