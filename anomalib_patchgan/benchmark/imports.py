@@ -25,7 +25,7 @@ def files_behind(names: Iterable[str], package: Path) -> set[Path]:
         path = _home(waiting.pop(), package)
         if path is not None and path not in found:
             found.add(path)
-            waiting += _imports(path).values()
+            waiting += [imported for _, imported in _imports(path)]
     return found
 
 
@@ -41,16 +41,16 @@ def _home(name: str, package: Path) -> Path | None:
         return None
     owner = _home(name.rpartition(".")[0], package)
     if owner is not None and owner.name == "__init__.py":
-        passed_on = _imports(owner).get(name.rpartition(".")[2])
+        passed_on = dict(_imports(owner)).get(name.rpartition(".")[2])
         if passed_on is not None:
             return _home(passed_on, package)
     return owner
 
 
 @cache
-def _imports(path: Path) -> dict[str, str]:
-    """What a file's import statements bind, wherever they stand, by the name that they bind: dotted paths."""
-    return dict(_bindings(ast.parse(path.read_bytes())))
+def _imports(path: Path) -> tuple[tuple[str, str], ...]:
+    """What a file imports, wherever its import statements stand: the name that is bound, and the dotted path."""
+    return tuple(_bindings(ast.parse(path.read_bytes())))
 
 
 def _bindings(tree: ast.Module) -> Iterator[tuple[str, str]]:

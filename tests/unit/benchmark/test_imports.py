@@ -26,10 +26,14 @@ def package(tmp_path: Path) -> Path:
         "__init__.py": "",
         "models/__init__.py": "if True:\n    from own.models.one import One\n    from own.models.two import Two",
         "models/one.py": "def build():\n    import own.parts.late\n\n\nclass One: ...",
-        "models/two.py": "import json\nfrom own.parts import base as foundation\n\n\nclass Two: ...",
+        "models/two.py": (
+            "import json\nfrom own.parts import base as part\n\n\n"
+            "def build():\n    from own.parts import other as part\n\n\nclass Two: ..."
+        ),
         "parts/__init__.py": "",
         "parts/late.py": "from own.models import Two",
         "parts/base.py": "",
+        "parts/other.py": "",
         "parts/unused.py": "",
     }
     for name, text in files.items():
@@ -42,16 +46,23 @@ def package(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("own.models.Two", {"models/two.py", "parts/base.py"}),
-        ("own.models.One", {"models/one.py", "parts/late.py", "models/two.py", "parts/base.py"}),
+        ("own.models.Two", {"models/two.py", "parts/base.py", "parts/other.py"}),
+        ("own.models.One", {"models/one.py", "parts/late.py", "models/two.py", "parts/base.py", "parts/other.py"}),
         ("own.parts.base", {"parts/base.py"}),
         ("own.parts", {"parts/__init__.py"}),
         # What cannot be found depends on all that could hold it.
         (
             "own.models.Unknown",
-            {"models/__init__.py", "models/one.py", "parts/late.py", "models/two.py", "parts/base.py"},
+            {
+                "models/__init__.py",
+                "models/one.py",
+                "parts/late.py",
+                "models/two.py",
+                "parts/base.py",
+                "parts/other.py",
+            },
         ),
-        ("own.models.two.Unknown", {"models/two.py", "parts/base.py"}),
+        ("own.models.two.Unknown", {"models/two.py", "parts/base.py", "parts/other.py"}),
         ("other.models.Two", set()),
     ],
 )
@@ -63,6 +74,10 @@ def test_one_model_does_not_depend_on_another():
     own = behind(f"{MODELS}.PatchGan")
     assert {"models/patchgan/torch_model.py", "models/patchgan/components/corruption.py"} <= own
     assert not {path for path in own if "alocc" in path or "f_anogan" in path}
+
+
+def test_the_short_name_of_the_model_is_followed_too():
+    assert behind("anomalib_patchgan.PatchGan") == behind(f"{MODELS}.PatchGan")
 
 
 def test_patch_scorer_depends_on_the_corruption_of_patchgan():
