@@ -6,7 +6,7 @@
     OMP_WAIT_POLICY=passive python benchmarks/performance/parallel_jobs.py benchmarks/quickstart.yaml --seeds "[0]"
 
 What follows the suite's file goes to the command, so that a suite can be cut down. Whole commands are timed, report
-included; the phantoms and the cache of prepared data are there after a first run that is not counted.
+included; the phantoms and the cache of prepared data are there after a first round that is not counted.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
-from time import perf_counter
 
-from measuring import publish, ratios
+from measuring import interleaved, publish, ratios
 
-_WAYS = {
-    "one after the other": ["--runner", "in_process"],
-    "two at a time": ["--runner", "processes", "--jobs", "2"],
-}
+_WAYS = (["--runner", "in_process"], ["--runner", "processes", "--jobs", "2"])
 
 
 def main() -> None:
@@ -33,15 +30,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
     options, overrides = parser.parse_known_args()
-    seconds: dict[str, list[float]] = {way: [] for way in _WAYS}
-    for number in range(options.rounds + 1):
-        for way, found in seconds.items():
-            taken = run(options.suite, [*_WAYS[way], *overrides])
-            if number:
-                found.append(taken)
-            else:
-                break
-    least, median, most = ratios(seconds["one after the other"], seconds["two at a time"])
+    ways = [partial(run, options.suite, [*way, *overrides]) for way in _WAYS]
+    one_after_the_other, two_at_a_time = interleaved(options.rounds, *ways)
+    least, median, most = ratios(one_after_the_other.seconds, two_at_a_time.seconds)
     publish(
         "One job after the other, relative to two at a time",
         ["median", "least", "most"],
@@ -52,14 +43,12 @@ def main() -> None:
     )
 
 
-def run(suite: Path, arguments: list[str]) -> float:
-    """Run a suite from nothing and return how long the command took, in seconds."""
+def run(suite: Path, arguments: list[str]) -> None:
+    """Run a suite from nothing."""
     command = Path(sys.executable).with_name("anomalib-patchgan")
     with tempfile.TemporaryDirectory() as folder:
         places = ["--store", str(Path(folder) / "store"), "--report", str(Path(folder) / "report")]
-        start = perf_counter()
         subprocess.run([command, "benchmark", suite, *places, *arguments], check=True, capture_output=True)
-        return perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -19,11 +19,13 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING
 
-from measuring import publish, ratios
+from measuring import Timing, publish, ratios
 
 from anomalib_patchgan.data.brats_layout import LESION_LABELS
 from anomalib_patchgan.data.phantoms import BrainPhantoms
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PASSES = ("first pass of a process", "second pass")
-_CLOCKS = ("wall", "processor")
+_CLOCKS = {"wall": attrgetter("seconds"), "processor": attrgetter("processor_seconds")}
 
 
 def main() -> None:
@@ -49,23 +51,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = options.root or Path(scratch) / "phantoms"
         if options.contender:
-            json.dump(times(CONTENDERS[options.contender], root, Path(scratch) / "cache"), sys.stdout)
+            json.dump(asdict(times(CONTENDERS[options.contender], root, Path(scratch) / "cache")), sys.stdout)
             return
         BrainPhantoms(subjects=options.subjects, spacing=1.0).write(root)
-        found: dict[str, list[list[list[float]]]] = {name: [] for name in CONTENDERS}
+        found: dict[str, list[Timing]] = {name: [] for name in CONTENDERS}
         for number in range(options.rounds + 1):
             for name, rounds in found.items():
                 command = [sys.executable, __file__, "--root", str(root), "--contender", name]
-                measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                 if number:
-                    rounds.append(measured)
+                    rounds.append(Timing(**json.loads(printed)))
     rows = []
     for which, name_of_pass in enumerate(_PASSES):
-        for clock, name_of_clock in enumerate(_CLOCKS):
-            theirs, ours = ([own[which][clock] for own in found[name]] for name in ("decompression", "preparation"))
+        for clock, passes_of in _CLOCKS.items():
+            theirs, ours = ([passes_of(own)[which] for own in found[name]] for name in ("decompression", "preparation"))
             least, median, most = ratios(theirs, ours)
             numbers = (median, least, most, min(theirs) / min(ours))
-            rows.append([name_of_pass, name_of_clock, *(f"{ratio:.2f}" for ratio in numbers)])
+            rows.append([name_of_pass, clock, *(f"{ratio:.2f}" for ratio in numbers)])
     publish(
         "Rate of preparation relative to mere decompression",
         ["", "clock", "median of the rounds", "least", "most", "ratio of the fastest rounds"],
@@ -77,19 +79,20 @@ def main() -> None:
     )
 
 
-def times(contender: Callable[[Pairs, Path], None], root: Path, cache_dir: Path) -> list[list[float]]:
-    """Seconds by the clock and of the processor that each pass of a contender takes."""
+def times(contender: Callable[[Pairs, Path], None], root: Path, cache_dir: Path) -> Timing:
+    """What each pass of a contender takes."""
     pairs = {
         path.parent.name: (path, path.with_name(path.name.replace("_flair", "_seg")))
         for path in sorted(root.rglob("*_flair.nii.gz"))
     }
-    found = []
+    timing = Timing()
     for _ in _PASSES:
         start, processor_start = perf_counter(), process_time()
         contender(pairs, cache_dir)
-        found.append([perf_counter() - start, process_time() - processor_start])
+        timing.seconds.append(perf_counter() - start)
+        timing.processor_seconds.append(process_time() - processor_start)
         shutil.rmtree(cache_dir, ignore_errors=True)
-    return found
+    return timing
 
 
 def decompress(pairs: Pairs, _: Path) -> None:

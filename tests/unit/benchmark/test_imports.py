@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import anomalib_patchgan
+from anomalib_patchgan import models
 from anomalib_patchgan.benchmark.environment import describe_environment
 from anomalib_patchgan.benchmark.fingerprint import job_source_digest, package_source_digest
 from anomalib_patchgan.benchmark.imports import files_behind
@@ -97,8 +98,6 @@ def test_nothing_that_importing_a_model_loads_is_missed():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")
     modules = {Path(path).relative_to(PACKAGE).as_posix() for path in loaded if path.startswith(str(PACKAGE))}
     modules = {path for path in modules if not path.endswith("__init__.py")}
-    from anomalib_patchgan import models
-
     found = behind(
         *(f"{MODELS}.{name}" for name in models.__all__),
         f"{MODELS}.backbones",
