@@ -40,11 +40,11 @@ def print_plan(suite: Suite, retry_failed: bool) -> None:
         if row.skip:
             console.print(f"{name} is skipped: {row.skip}", highlight=False, markup=False)
     for name in planned.unprepared:
-        count = sum(row.runs_on(name) for row in suite.models.values()) * len(suite.seeds)
+        count = sum(row.runs_on(name) for row in suite.models.values()) * len(suite.seeds_on(name))
         console.print(f"{name}: {count} jobs get their keys when its data are prepared", highlight=False)
     for job in planned.unmeasured:
         minutes = suite.models[job.model].trainer_for(job.data)["max_minutes"]
-        text = f"{job.model} on {job.data}: {len(suite.seeds)} jobs of {minutes:g} minutes of training each"
+        text = f"{job.model} on {job.data}: {len(suite.seeds_on(job.data))} jobs of {minutes:g} minutes of training each"
         console.print(f"{text} get their keys when its speed is measured", highlight=False)
     console.print(_total([estimates[job.key] for job, state in planned.states if state == TO_RUN]), highlight=False)
 

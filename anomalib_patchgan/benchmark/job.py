@@ -195,13 +195,21 @@ def _trainer_arguments(given: dict[str, Any]) -> dict[str, Any]:
     # A training by steps may end between two epochs, so it is calibrated afterwards and not before.
     arguments["check_val_every_n_epoch"] = given.get("max_epochs", sys.maxsize)
     arguments |= given
+    if arguments["accelerator"] == "cpu" and str(arguments.get("precision")).startswith("bf16"):
+        from anomalib_patchgan.deploy.device import computes_bfloat16  # imports openvino
+
+        if not computes_bfloat16("CPU"):
+            # Asked for to save time, it would be emulated at a tenth of the speed.
+            arguments["precision"] = "32-true"
     # Some operations have no deterministic form on an accelerator; there it can only be asked for.
     arguments.setdefault("deterministic", True if arguments["accelerator"] == "cpu" else "warn")
     return arguments
 
 
 def _budget(job: Job, engine: Engine, datamodule: Any) -> dict[str, Any]:
-    return job.trainer | {
+    asked, used = str(job.trainer.get("precision")), engine.trainer.precision
+    instead = {"precision": f"{used}, not {asked}"} if asked.startswith("bf16") and asked != used else {}
+    return job.trainer | instead | {
         "epochs": engine.trainer.current_epoch,
         "optimizer_steps": engine.trainer.global_step,
         "train_samples": len(datamodule.train_data),

@@ -110,7 +110,7 @@ def make_jobs(suite: Suite, prepared: dict[str, DataSummary], speeds: Mapping[st
         if trainer is None and row.skip:
             trainer = row.trainer_for(data)
         if trainer is not None:
-            jobs += [_make_job(suite, data, summary, model, trainer, seed) for seed in suite.seeds]
+            jobs += [_make_job(suite, data, summary, model, trainer, seed) for seed in suite.seeds_on(data)]
     return jobs
 
 
@@ -118,13 +118,13 @@ def unmeasured_jobs(suite: Suite, prepared: dict[str, DataSummary], speeds: Mapp
     """Say of which rows it has to be known how fast they train before their jobs can be made.
 
     Returns:
-        By the key of the speed, a job of each with the first seed and without the budget in minutes.
+        By the key of the speed, a job of each with the first of its seeds and without the budget in minutes.
     """
     missing = {}
     for data, summary, model, row in _rows(suite, prepared):
         key, trainer = _speed_key(suite, data, summary, model), row.trainer_for(data)
         if not row.skip and in_steps(trainer, speeds.get(key)) is None:
-            missing[key] = _make_job(suite, data, summary, model, without_minutes(trainer), suite.seeds[0])
+            missing[key] = _make_job(suite, data, summary, model, without_minutes(trainer), suite.seeds_on(data)[0])
     return missing
 
 

@@ -43,11 +43,13 @@ class DataEntry:
         class_path: Dotted path of the datamodule's class.
         init_args: Its constructor arguments; ``root`` is one of them.
         phantoms: Synthetic data to write to ``root`` first, or None for data that are there.
+        seeds: Seeds of the runs on this data set; those of the suite when not given.
     """
 
     class_path: str
     init_args: dict[str, Any] = field(default_factory=dict)
     phantoms: PhantomsEntry | None = None
+    seeds: list[int] | None = None
 
 
 @dataclass(kw_only=True)
@@ -124,7 +126,7 @@ class Settings:
         name: Name of the suite, also of its folders.
         question: What the comparison is to answer, in one sentence.
         method: Name of the model that the others are compared with.
-        seeds: One run of every model on every data set for each.
+        seeds: One run of every model on every data set for each, unless a data set has seeds of its own.
         threads: CPU threads of a job.
         store: Folder of the results; stores/<name> when not given.
         report: Folder of the report; reports/<name> when not given.
@@ -154,6 +156,11 @@ class Suite(Settings):
     models: dict[str, ModelEntry]
     artefacts: ArtefactsEntry | None = None
     loggers: dict[str, LoggerEntry] = field(default_factory=dict)
+
+    def seeds_on(self, data: str) -> list[int]:
+        """Seeds of the runs on one data set."""
+        own = self.data[data].seeds
+        return self.seeds if own is None else own
 
     @property
     def store_folder(self) -> Path:
@@ -382,9 +389,10 @@ def _check_type(value: Any, annotation: Any, where: str) -> None:
 
 
 def _check_together(suite: Suite) -> None:
-    seeds = suite.seeds
     _expect(suite.method in suite.models, "method", f"is {suite.method!r}", f"one of {', '.join(suite.models)}")
-    _expect(bool(seeds) and len(set(seeds)) == len(seeds), "seeds", f"is {seeds}", "at least one number, each once")
+    _check_seeds(suite.seeds, "seeds")
+    for name in suite.data:
+        _check_seeds(suite.seeds_on(name), f"data.{name}.seeds")
     _expect(suite.threads > 0, "threads", f"is {suite.threads}", "a positive number")
     for name, row in suite.models.items():
         _check_overrides(row, f"models.{name}", set(suite.data))
@@ -392,6 +400,10 @@ def _check_together(suite: Suite) -> None:
         _expect(fits, f"models.{name}.data", f"is {row.data}", f"some of {', '.join(suite.data)}")
         for dataset in filter(row.runs_on, suite.data):
             _check_budget(row.trainer_for(dataset), f"models.{name}.trainer")
+
+
+def _check_seeds(seeds: list[int], where: str) -> None:
+    _expect(bool(seeds) and len(set(seeds)) == len(seeds), where, f"is {seeds}", "at least one number, each once")
 
 
 def _check_budget(trainer: dict[str, Any], where: str) -> None:

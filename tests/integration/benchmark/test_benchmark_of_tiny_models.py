@@ -10,6 +10,7 @@ from tiny_suite import MODELS, contents, runs_by_model, write_suite
 
 from anomalib_patchgan.benchmark import job as job_module
 from anomalib_patchgan.cli import main
+from anomalib_patchgan.deploy import device
 from anomalib_patchgan.store import Store
 
 
@@ -73,6 +74,15 @@ def test_processes_give_the_bytes_that_this_process_gives(finished, tmp_path):
         for name in ("scores.parquet", "calibration.parquet", "maps.npz", "curves.parquet"):
             files = [store / "store" / "jobs" / first.key / name for store in (path.parent, other.parent)]
             assert files[0].read_bytes() == files[1].read_bytes(), name
+
+
+@pytest.mark.parametrize(("native", "trained_in"), [(False, "32-true, not bf16-mixed"), (True, "bf16-mixed")])
+def test_bfloat16_is_not_emulated_and_the_budget_says_so(tmp_path, monkeypatch, native, trained_in):
+    monkeypatch.setattr(device, "computes_bfloat16", lambda _device: native)
+    trainer = {"max_epochs": 1, "precision": "bf16-mixed"}
+    path = write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"] | {"trainer": trainer}})
+    assert main(["benchmark", str(path), "--seeds", "[0]"]) == 0
+    assert runs_by_model(path)["Tiny"].budget["precision"] == trained_in
 
 
 def test_seeds_differ_in_their_scores(finished):

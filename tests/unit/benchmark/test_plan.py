@@ -105,6 +105,15 @@ def test_row_that_names_its_data_sets_meets_no_other(suite, prepared):
     assert {(job.model, job.data) for job in jobs} == {("A", "brain"), ("A", "skin"), ("B", "skin")}
 
 
+def test_data_set_with_seeds_of_its_own_meets_no_other(suite, prepared):
+    suite.data["skin"] = replace(suite.data["brain"], seeds=[7])
+    jobs = make_jobs(suite, prepared | {"skin": replace(prepared["brain"], key="l")})
+    assert {(job.data, job.seed) for job in jobs} == {("brain", 0), ("brain", 1), ("skin", 7)}
+    suite.models["B"].trainer = {"max_minutes": 2.0}
+    unmeasured = unmeasured_jobs(suite, prepared | {"skin": replace(prepared["brain"], key="l")}, {})
+    assert [(job.data, job.seed) for job in unmeasured.values()] == [("brain", 0), ("skin", 7)]
+
+
 def test_reason_to_skip_a_row_is_in_its_jobs_and_not_in_their_keys(suite, prepared):
     before = keys(suite, prepared)
     suite.models["B"].skip = "Its weights need a hub."

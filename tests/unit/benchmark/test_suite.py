@@ -218,6 +218,8 @@ def test_dumped_suite_reads_back_as_the_same_suite(content, write, artefacts):
         (("method",), "PaDiM", "method is 'PaDiM'; expected one of Patch-GAN, v1.5 untrained"),
         (("seeds",), [1, 1], r"seeds is \[1, 1\]"),
         (("seeds",), "many", "seeds"),
+        (("data", "brain", "seeds"), [], r"data.brain.seeds is \[\]; expected at least one number, each once"),
+        (("data", "brain", "seeds"), 3, "data.brain.seeds is 3; expected a value of type list"),
         (("threads",), 0, "threads is 0; expected a positive number"),
         (("artefacts",), {"kind": []}, "artefacts has the unknown key 'kind'; expected one of kinds, severities"),
         (("artefacts",), {"kinds": ["rain"]}, r"artefacts.kinds is \['rain'\]; expected some of bias_field, noise"),
