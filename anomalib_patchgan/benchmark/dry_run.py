@@ -44,7 +44,8 @@ def print_plan(suite: Suite, retry_failed: bool) -> None:
         console.print(f"{name}: {count} jobs get their keys when its data are prepared", highlight=False)
     for job in planned.unmeasured:
         minutes = suite.models[job.model].trainer_for(job.data)["max_minutes"]
-        text = f"{job.model} on {job.data}: {len(suite.seeds_on(job.data))} jobs of {minutes:g} minutes of training each"
+        seeds = len(suite.seeds_on(job.data))
+        text = f"{job.model} on {job.data}: {seeds} jobs of {minutes:g} minutes of training each"
         console.print(f"{text} get their keys when its speed is measured", highlight=False)
     console.print(_total([estimates[job.key] for job, state in planned.states if state == TO_RUN]), highlight=False)
 

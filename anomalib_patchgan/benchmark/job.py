@@ -207,13 +207,15 @@ def _trainer_arguments(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _budget(job: Job, engine: Engine, datamodule: Any) -> dict[str, Any]:
-    asked, used = str(job.trainer.get("precision")), engine.trainer.precision
-    instead = {"precision": f"{used}, not {asked}"} if asked.startswith("bf16") and asked != used else {}
-    return job.trainer | instead | {
+    budget = job.trainer | {
         "epochs": engine.trainer.current_epoch,
         "optimizer_steps": engine.trainer.global_step,
         "train_samples": len(datamodule.train_data),
     }
+    asked, used = str(job.trainer.get("precision")), engine.trainer.precision
+    if asked.startswith("bf16") and asked != used:
+        budget["precision"] = f"{used}, not {asked}"
+    return budget
 
 
 def _test_under_artefacts(
