@@ -47,7 +47,9 @@ def print_plan(suite: Suite, retry_failed: bool) -> None:
         seeds = len(suite.seeds_on(job.data))
         text = f"{job.model} on {job.data}: {seeds} jobs of {minutes:g} minutes of training each"
         console.print(f"{text} get their keys when its speed is measured", highlight=False)
-    console.print(_total([estimates[job.key] for job, state in planned.states if state == TO_RUN]), highlight=False)
+    to_run = [estimates[job.key] for job, state in planned.states if state == TO_RUN]
+    if to_run or not (planned.unprepared or planned.unmeasured):
+        console.print(_total(to_run), highlight=False)
 
 
 def estimate_seconds(job: Job, known: Iterable[Run]) -> float | None:

@@ -214,7 +214,7 @@ def _budget(job: Job, engine: Engine, datamodule: Any) -> dict[str, Any]:
     }
     asked, used = str(job.trainer.get("precision")), engine.trainer.precision
     if asked.startswith("bf16") and asked != used:
-        budget["precision"] = f"{used}, not {asked}"
+        budget["trained_in"] = used
     return budget
 
 
