@@ -128,6 +128,11 @@ def _fill_benchmark(parser: ArgumentParser) -> None:
         default="in_process",
         help="where jobs run: here, in child processes, or on a Ray cluster; the scores are the same",
     )
+    parser.add_argument(
+        "--only",
+        type=list[str],
+        help="names of data sets and models: run no others but the method, as a part of the same suite",
+    )
     for option, (kind, text) in _RUNNER_OPTIONS.items():
         parser.add_argument(option, type=kind, help=text)
     parser.add_class_arguments(Settings)
@@ -148,11 +153,11 @@ def _benchmark_arguments(typed: list[str]) -> list[str]:
 
 
 def _benchmark(options: Namespace, typed: list[str]) -> int:
-    from anomalib_patchgan.benchmark.suite import dump_suite, load_suite, make_suite
+    from anomalib_patchgan.benchmark.suite import dump_suite, load_suite, make_suite, restrict_suite
 
     path = Path(typed[0])
     content, _ = load_suite(path, typed[1:])
-    suite = make_suite(options, content, path)
+    suite = restrict_suite(make_suite(options, content, path), options.only or [])
     if _PRINT_CONFIG in typed:
         print(dump_suite(suite), end="")
         return 0

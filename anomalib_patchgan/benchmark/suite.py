@@ -6,7 +6,7 @@
 import json
 from argparse import ArgumentError
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -296,6 +296,26 @@ def make_suite(settings: Namespace, content: dict[str, Any], path: Path) -> Suit
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return suite
+
+
+def restrict_suite(suite: Suite, names: Sequence[str]) -> Suite:
+    """A part of a suite, whose jobs are those of the whole: what has run of one has run of the other.
+
+    Args:
+        suite: The suite.
+        names: Data sets and models that stay. All data sets stay where none is named, and all models likewise; the
+            method's row always does.
+
+    Raises:
+        InputError: A name is neither a data set's nor a model's.
+    """
+    for name in names:
+        known = ", ".join([*suite.data, *suite.models])
+        _expect(name in suite.data or name in suite.models, "--only", f"names {name!r}", f"some of {known}")
+    data = {name: entry for name, entry in suite.data.items() if name in names} or suite.data
+    named = {*names, suite.method} if set(names) & set(suite.models) else set(suite.models)
+    models = {name: row for name, row in suite.models.items() if name in named and any(map(row.runs_on, data))}
+    return replace(suite, data=data, models=models)
 
 
 def dump_suite(suite: Suite) -> str:

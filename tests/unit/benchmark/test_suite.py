@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from anomalib_patchgan.benchmark.suite import dump_suite, read_suite
+from anomalib_patchgan.benchmark.suite import dump_suite, read_suite, restrict_suite
 from anomalib_patchgan.errors import InputError
 
 
@@ -269,3 +269,25 @@ def test_missing_file_is_a_sentence(tmp_path):
 def test_wrong_override_is_a_sentence(content, write, options, message):
     with pytest.raises(InputError, match=message):
         read_suite(write(content), options)
+
+
+@pytest.mark.parametrize(
+    ("names", "data", "models"),
+    [
+        ([], ["brain", "skin"], ["Patch-GAN", "v1.5 untrained", "On skin"]),
+        (["brain"], ["brain"], ["Patch-GAN", "v1.5 untrained"]),
+        (["On skin"], ["brain", "skin"], ["Patch-GAN", "On skin"]),
+        (["v1.5 untrained", "skin"], ["skin"], ["Patch-GAN", "v1.5 untrained"]),
+    ],
+)
+def test_part_of_a_suite_keeps_what_is_named_and_the_method(content, write, names, data, models):
+    content["data"]["skin"] = {"class_path": "package.Skin", "init_args": {"root": "elsewhere"}}
+    content["models"]["On skin"] = {"class_path": "package.Model", "trainer": {"max_steps": 1}, "data": ["skin"]}
+    part = restrict_suite(read_suite(write(content)), names)
+    assert set(part.data) == set(data)
+    assert set(part.models) == set(models)
+
+
+def test_part_of_a_suite_with_an_unknown_name_is_refused(content, write):
+    with pytest.raises(InputError, match="--only names 'skim'; expected some of brain, Patch-GAN, v1.5 untrained"):
+        restrict_suite(read_suite(write(content)), ["skim"])
