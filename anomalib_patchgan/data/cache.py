@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Raised when what is written below changes its meaning, so that older entries are not read.
-_FORMAT_VERSION = 5
+_FORMAT_VERSION = 6
 _ARRAY_NAME = "array.npy"
 _FACTS_NAME = "facts.json"
 _UNFINISHED_NAME = "unfinished"

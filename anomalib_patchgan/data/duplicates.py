@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 _THUMBNAIL_SIDE = 64
 # Wider structures than this many thumbnail pixels, such as the outline of a head or a vignette, say little of identity.
 _DETAIL = 2
+# Share of an image's range of intensities up to which a pixel that belongs to its margin is dark.
+_DARK = 0.1
 # Heights, as shares of the extent, of the slices that stand for a volume.
 _SLICE_HEIGHTS = (0.35, 0.5, 0.65)
 # Images that are compared with as many others at a time.
 _BLOCK = 64
-SIMILARITY = 0.96
+SIMILARITY = 0.9
 """Correlation of two thumbnails from which on two images count as the same; docs/splits.md says what it rests on."""
 
 
@@ -58,7 +60,8 @@ def content_sha256(array: NDArray[Any]) -> str:
 def thumbnail(image: NDArray[Any]) -> NDArray[np.int8]:
     """Details of an image at 64 x 64 pixels: what is left after a wide blur is taken away, to one scale.
 
-    Gain, offset, size and compression hardly change it; mirroring and turning do.
+    Gain, offset, size and compression hardly change it; mirroring and turning do. The edge of what is shown is no
+    detail: all heads have nearly the same outline, and all pictures of one dermoscope the same dark frame.
 
     Args:
         image: ``[rows, columns]``, or a volume ``[slices, rows, columns]``, of which three slices stand for all.
@@ -73,14 +76,30 @@ def thumbnail(image: NDArray[Any]) -> NDArray[np.int8]:
     from scipy import ndimage
 
     side = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
-    intensities = np.ascontiguousarray(image, dtype=np.float32)
-    small, shown = resize_image(intensities, side), resize_image((intensities != 0).astype(np.float32), side)
-    # Blurred over what shows something only, so that the outline, much the same in all heads, is no detail.
-    surroundings = ndimage.gaussian_filter(small, _DETAIL) / np.maximum(ndimage.gaussian_filter(shown, _DETAIL), 1e-3)
-    details = small - shown * surroundings
+    small = resize_image(np.ascontiguousarray(image, dtype=np.float32), side)
+    # The pixels at the very edge are half of what is shown and half of the margin.
+    shown = ndimage.binary_erosion(~_margin(small), border_value=1)
+    weights = shown.astype(np.float32)
+    surroundings = ndimage.gaussian_filter(small * weights, _DETAIL)
+    surroundings /= np.maximum(ndimage.gaussian_filter(weights, _DETAIL), 1e-3)
+    details = (small - surroundings) * ndimage.binary_erosion(shown, iterations=_DETAIL, border_value=1)
     spread = float(details.std())
     scaled = details / (4 * spread) if spread > 0 else np.zeros_like(details)
     return np.rint(127 * np.clip(scaled, -1, 1)).astype(np.int8).ravel()
+
+
+def _margin(image: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where an image shows nothing: dark areas at its border that are wider than a hair."""
+    from scipy import ndimage
+
+    low, high = np.percentile(image, [0, 99])
+    dark = image <= low + _DARK * (high - low)
+    # Continued beyond the border, where a margin need not be wide.
+    wide = ndimage.binary_opening(np.pad(dark, 2, mode="edge"))[2:-2, 2:-2]
+    border = np.pad(np.zeros(np.subtract(image.shape, 2), dtype=bool), 1, constant_values=True)
+    margin = ndimage.binary_propagation(wide & border, mask=wide)
+    # The opening has rounded its corners.
+    return np.asarray(ndimage.binary_dilation(margin, mask=dark, iterations=2), dtype=bool)
 
 
 def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[Fingerprint, Fingerprint, float]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
+from scipy import ndimage
 
 from anomalib_patchgan.data.duplicates import (
     SIMILARITY,
@@ -46,14 +47,15 @@ def grey(photograph):
     return np.asarray(photograph.convert("RGB"), dtype=np.float32).mean(axis=2)
 
 
-def compressed(photograph):
+def compressed(photograph, quality=75):
     stream = io.BytesIO()
-    photograph.save(stream, "JPEG", quality=75)
+    photograph.save(stream, "JPEG", quality=quality)
     return Image.open(stream)
 
 
 CHANGES = {
     "compressed": compressed,
+    "compressed hard": lambda photograph: compressed(photograph, 50),
     "half the size": lambda photograph: photograph.resize((128, 96), Image.Resampling.LANCZOS),
     "darker": lambda photograph: ImageEnhance.Brightness(photograph).enhance(0.8),
     "flatter": lambda photograph: ImageEnhance.Contrast(photograph).enhance(0.8),
@@ -70,6 +72,19 @@ def test_a_changed_copy_of_a_photograph_is_found(photographs, change):
 
 def test_different_photographs_are_not_taken_for_copies(photographs):
     assert not find_duplicates([fingerprint(str(index), grey(image)) for index, image in enumerate(photographs)])
+
+
+def test_pictures_that_share_nothing_but_the_frame_of_a_dermoscope_are_not_taken_for_copies():
+    draws = np.random.default_rng(0)
+    rows, columns = np.indices((192, 256))
+    distance = np.hypot(rows - 96, columns - 128)
+    pictures = []
+    for _ in range(2):
+        skin = ndimage.gaussian_filter(draws.normal(0, 1, (192, 256)), 4)
+        picture = np.where(distance < 118, 170 + 60 * skin, 3).clip(0, 255).astype(np.uint8)
+        pictures.append(grey(compressed(Image.fromarray(picture))))
+    first, second = (thumbnail(picture).astype(float) for picture in pictures)
+    assert np.corrcoef(first, second)[0, 1] < 0.5
 
 
 def test_a_noisy_copy_of_a_volume_is_found_among_other_subjects(volumes):
