@@ -45,7 +45,7 @@ def attempt_job(job: Job, track: Track) -> Run:
             run = run_job(job, track)
         # What the store would refuse has to be this job's failure and not the suite's.
         run.check()
-        # The libraries' import belongs to the first job of a process.
+        # Counted from here and not in the job, since the libraries' import belongs to the first job of a process.
         run.timings["total"] = perf_counter() - started
     except Exception as error:  # noqa: BLE001 - whatever a model raises is its row in the report, not the suite's end
         message = sentence(error)

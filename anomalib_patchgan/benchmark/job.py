@@ -49,7 +49,6 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
     Returns:
         The finished run.
     """
-    started = perf_counter()
     with workplace(job) as place:
         model, datamodule = place.model, place.datamodule
         if leak:
@@ -73,7 +72,6 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
         reconstructions = recorder.reconstructions()
         artefacts, artefact_pixels = _test_under_artefacts(job, model, engine, datamodule, recorder, timings)
         deployment = _deploy(job, model, datamodule, place.folder, timings, track) if job.backends else []
-        timings["total"] = perf_counter() - started
         return Run(
             **job.identity(),
             status="finished",
