@@ -26,12 +26,16 @@ from threadpoolctl import threadpool_limits
 
 from anomalib_patchgan.benchmark.classes import Blueprint, import_class, takes
 from anomalib_patchgan.benchmark.environment import describe_environment
+from anomalib_patchgan.benchmark.fingerprint import digest
 from anomalib_patchgan.benchmark.labels import declare_thresholds, declared_thresholds
 from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.recorder import RawScoreRecorder, TrackEpoch
 from anomalib_patchgan.benchmark.suite import LoggerEntry
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.store import Run
+
+# What this process has read last, by the data set's key; no trainer gets it, so that nothing passes from job to job.
+_last_data: dict[str, Any] = {}
 
 # The report is made from raw scores, so a model need not spend time on metrics and drawings.
 _WITHOUT = ("visualizer", "evaluator")
@@ -120,7 +124,7 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(job: Job) -> Iterator[Workplace]:
-    """Seed, build model and data, and keep a job to its threads and from the console for as long as it lasts.
+    """Build data, seed and build the model, and keep a job to its threads and from the console while it lasts.
 
     Raises:
         InputError: A class cannot be imported or does not take its arguments.
@@ -134,10 +138,22 @@ def workplace(job: Job) -> Iterator[Workplace]:
         threadpool_limits(limits=job.threads),
     ):
         torch.set_num_threads(job.threads)
+        # Before the seed, so that it is the same whether the data are read now or were before.
+        datamodule = _datamodule(job)
         seed_everything(job.seed, workers=True, verbose=False)
         model = model_blueprint(job.model, job.model_class, job.model_arguments).build()
-        datamodule = Blueprint(job.data_class, job.data_arguments, f"data.{job.data}").build()
         yield Workplace(model, datamodule, Path(folder))
+
+
+def _datamodule(job: Job) -> Any:
+    """The job's data in a datamodule of its own, read only where the last job of this process had other data."""
+    key = digest([job.data_key, job.data_class, job.data_arguments])
+    if key not in _last_data:
+        datamodule = Blueprint(job.data_class, job.data_arguments, f"data.{job.data}").build()
+        datamodule.setup()
+        _last_data.clear()
+        _last_data[key] = datamodule
+    return _last_data[key].renewed()
 
 
 def model_blueprint(name: str, class_path: str, arguments: dict[str, Any]) -> Blueprint:

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from abc import abstractmethod
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -173,13 +174,29 @@ class MedicalDataModule(AnomalibDataModule):
         if not self._leaked:
             check_disjoint({group: data.samples["subject_id"] for group, data in self._datasets().items()})
 
+    def renewed(self) -> Self:
+        """The same data in a datamodule of their own, without reading them again; what it is used for stays with it.
+
+        Raises:
+            RuntimeError: If :meth:`setup` has not been called, or :meth:`leak` has.
+        """
+        if self._assembly is None or self._leaked:
+            raise RuntimeError("call setup() before renewed(), and leak() not.")
+        other = copy.copy(self)
+        tables = {group: data.samples for group, data in self._datasets().items()}
+        other._hold(self._assembly, tables)  # noqa: SLF001 - one of its own class
+        other.setup()
+        return other
+
     def _setup(self, _stage: str | None = None) -> None:
         if self._assembly is not None:
             return
         assembly = self._assemble()
         check_disjoint(assembly.subjects)
         self._duplicates_within_groups = check_duplicates(assembly.subjects, assembly.fingerprints)
-        tables = self._tables(assembly)
+        self._hold(assembly, self._tables(assembly))
+
+    def _hold(self, assembly: Assembly, tables: Mapping[str, pd.DataFrame]) -> None:
         datasets = {
             group: MedicalDataset(
                 table, assembly.reader, self.image_size, write_previews=group in {"calibration", "test"}

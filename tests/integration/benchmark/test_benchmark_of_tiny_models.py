@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_benchmark import TinyData
 from tiny_suite import MODELS, contents, runs_by_model, write_suite
 
 from anomalib_patchgan.benchmark import job as job_module
@@ -74,6 +75,15 @@ def test_processes_give_the_bytes_that_this_process_gives(finished, tmp_path):
         for name in ("scores.parquet", "calibration.parquet", "maps.npz", "curves.parquet"):
             files = [store / "store" / "jobs" / first.key / name for store in (path.parent, other.parent)]
             assert files[0].read_bytes() == files[1].read_bytes(), name
+
+
+def test_jobs_of_one_data_set_read_it_once(tmp_path, monkeypatch):
+    read = []
+    assemble = TinyData._assemble
+    monkeypatch.setattr(TinyData, "_assemble", lambda self: read.append(self) or assemble(self))
+    assert main(["benchmark", str(write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"]}))]) == 0
+    # Once to prepare them, once for the jobs of both seeds.
+    assert len(read) == 2
 
 
 @pytest.mark.parametrize(("native", "trained_in"), [(False, "32-true"), (True, None)])

@@ -111,6 +111,24 @@ def test_a_leak_changes_where_training_samples_come_from_and_nothing_else(brain_
     assert module.train_data[len(after) - 1].image.isfinite().all()
 
 
+def test_a_renewed_datamodule_has_the_same_data_unread_and_to_itself(brain_tree, prepared, monkeypatch):
+    module = BraTS2019(brain_tree, cache_dir=prepared, protocol="patch", patch_size=4, patches_per_subject=8)
+    with pytest.raises(RuntimeError, match="call setup"):
+        module.renewed()
+    module.setup()
+    trained_on = module.train_data.samples.copy()
+    monkeypatch.setattr(BraTS2019, "_assemble", lambda _self: pytest.fail("it was read again"))
+    renewed = module.renewed()
+    assert renewed.card() == module.card()
+    assert renewed.train_data.samples.equals(trained_on)
+    assert renewed.test_data[0].image.equal(module.test_data[0].image)
+    renewed.leak()
+    assert not renewed.train_data.samples.equals(trained_on)
+    assert module.train_data.samples.equals(trained_on)
+    with pytest.raises(RuntimeError, match="leak"):
+        renewed.renewed()
+
+
 def test_the_summary_says_what_normal_means_and_what_was_left_out(brain_tree, prepared):
     module = BraTS2019(brain_tree, cache_dir=prepared, **SLICE)
     module.setup()
