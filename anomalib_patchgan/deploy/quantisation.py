@@ -10,6 +10,7 @@ so everything that is no layer of the network stays as it is.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -32,6 +33,12 @@ _CALIBRATION_IMAGES = 300
 # Mean difference of the raw scores of normal images, as a share of their interquartile range, from which on layers are
 # taken out of the quantisation again. No label is needed for it.
 TOLERATED_DIFFERENCE = 0.1
+# Layers with less than this share of the multiplications stay in 32 bits: eight would save no time, and such layers (a
+# vector for the whole image, the last sum of a patch) reach every pixel with their error.
+WORTHWHILE_SHARE = 0.01
+# A CPU without VNNI adds two products of eight bits in sixteen, which full weights overflow: a graph would decide in
+# another way there than on the machine that made it. Weights of seven bits cannot overflow.
+_EVERYWHERE_ALIKE = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)
 
 
 def network_layers(model: openvino.Model, network: nn.Module) -> list[str]:
@@ -59,6 +66,37 @@ def network_layers(model: openvino.Model, network: nn.Module) -> list[str]:
     return [operation.get_friendly_name() for operation in model.get_ordered_ops() if is_layer(operation)]
 
 
+def worthwhile_layers(model: openvino.Model, layers: Iterable[str]) -> list[str]:
+    """Those of some layers whose multiplications are a hundredth or more of all of theirs.
+
+    Args:
+        model: The graph.
+        layers: Names of its layers.
+    """
+    chosen = set(layers)
+    cost = {
+        operation.get_friendly_name(): multiplications(operation)
+        for operation in model.get_ordered_ops()
+        if operation.get_friendly_name() in chosen
+    }
+    least = WORTHWHILE_SHARE * sum(cost.values())
+    return [name for name, count in cost.items() if count >= least]
+
+
+def multiplications(layer: openvino.Node) -> int:
+    """Multiplications of a layer for one image: its weights times the places at which each is used."""
+    if layer.get_type_name().endswith("BackpropData"):
+        places = list(layer.get_input_partial_shape(0))[2:]
+    elif layer.get_type_name() == "MatMul":
+        places = list(layer.get_output_partial_shape(0))[1:-1]
+    else:
+        places = list(layer.get_output_partial_shape(0))[2:]
+    # The weights are the input whose shape is known: of the other the batch is free.
+    sizes = [layer.get_input_partial_shape(index) for index in range(2)]
+    weights = next(size.to_shape() for size in reversed(sizes) if size.is_static)
+    return int(np.prod(weights)) * math.prod(place.get_length() for place in places if place.is_static)
+
+
 def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float32]) -> openvino.Model:
     """Quantise the layers of the network to eight bits; take out again those that change the scores too much.
 
@@ -73,7 +111,7 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
     Raises:
         InputError: If nothing of the model can be quantised without changing its scores too much.
     """
-    layers = set(network_layers(model, network))
+    layers = set(worthwhile_layers(model, network_layers(model, network)))
     if not layers:
         raise InputError(
             f"{type(network).__name__}: found nothing to quantise, expected convolutions or linear layers."
@@ -90,7 +128,13 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
         return 1 - float(np.abs(raw_scores(compiled, np.stack(batch)) - np.array(expected)).mean()) / spread, None
 
     with quiet(), foreign_cores():
-        quantised = nncf.quantize(model, calibration, ignored_scope=scope, subset_size=len(items))
+        quantised = nncf.quantize(
+            model,
+            calibration,
+            ignored_scope=scope,
+            subset_size=len(items),
+            advanced_parameters=_EVERYWHERE_ALIKE,
+        )
         compiled = shared_core().compile_model(quantised, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         if 1 - agreement(compiled, items)[0] > TOLERATED_DIFFERENCE:
             quantised = nncf.quantize_with_accuracy_control(
@@ -102,6 +146,7 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
                 drop_type=nncf.DropType.ABSOLUTE,
                 ignored_scope=scope,
                 subset_size=len(items),
+                advanced_quantization_parameters=_EVERYWHERE_ALIKE,
             )
     if not quantised_operations(quantised):
         raise InputError(

@@ -50,8 +50,9 @@ def test_only_layers_of_the_network_are_quantised(exported, model):
     assert identity.quantised == quantised_operations(graph)
     full, _ = read_model(exported["fp32"])
     layers = network_layers(full, model.model)
-    assert set(identity.quantised) <= set(layers)
-    assert len(identity.quantised) > 0.5 * len(layers)
+    worthwhile = quantisation.worthwhile_layers(full, layers)
+    assert set(identity.quantised) <= set(worthwhile) < set(layers)
+    assert len(identity.quantised) > 0.5 * len(worthwhile)
     kinds = {operation.get_friendly_name(): operation.get_type_name() for operation in full.get_ops()}
     # The whitening of the novelty distribution is a product too, but of no layer.
     assert "Einsum" in kinds.values()
@@ -91,6 +92,33 @@ def test_layers_are_taken_out_of_the_quantisation_if_scores_move_too_much(monkey
     monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.0)
     with pytest.raises(InputError, match="found no layer that can be quantised"):
         quantisation.quantise(small_network(), network, images)
+
+
+def test_a_layer_that_costs_nothing_keeps_its_bits():
+    operations = openvino.opset13
+    images = operations.parameter([-1, 3, 16, 16], np.float32, name="input")
+    wide = operations.constant(np.ones((8, 3, 3, 3), np.float32))
+    convolved = operations.convolution(images, wide, [1, 1], [1, 1], [1, 1], [1, 1], name="wide")
+    vector = operations.reduce_mean(convolved, np.array([2, 3]), keep_dims=False)
+    product = operations.matmul(vector, operations.constant(np.ones((8, 8), np.float32)), False, False, name="vector")
+    graph = openvino.Model([product], [images], "small")
+    layers = {operation.get_friendly_name(): operation for operation in graph.get_ordered_ops()}
+    assert quantisation.multiplications(layers["wide"]) == 8 * 3 * 9 * 256
+    assert quantisation.multiplications(layers["vector"]) == 64
+    assert quantisation.worthwhile_layers(graph, ["wide", "vector"]) == ["wide"]
+
+
+def test_weights_leave_a_bit_for_cpus_that_would_overflow(monkeypatch):
+    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
+    images = np.random.default_rng(1).uniform(0, 1, (8, 3, 16, 16)).astype(np.float32)
+    graph = quantisation.quantise(small_network(), torch.nn.Module(), images)
+    for name in quantised_operations(graph):
+        layer = next(operation for operation in graph.get_ops() if operation.get_friendly_name() == name)
+        node = layer.input_value(1).get_node()
+        while node.get_type_name() != "Constant":
+            node = node.input_value(0).get_node()
+        assert node.data.dtype == np.int8
+        assert 60 <= np.abs(node.data.astype(int)).max() <= 64
 
 
 def test_int8_needs_data_and_says_so(model, tmp_path):
