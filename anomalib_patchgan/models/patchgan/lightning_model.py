@@ -89,9 +89,10 @@ class PatchGan(AnomalibModule):
         mirrored (bool): Whether that context includes a patch's mirror image, left to right, as in anatomy that is
             nearly symmetric; elsewhere it costs a convolution and does no harm. Chosen by us.
             Defaults to ``True``.
-        ranking (str): How patches are weighed into the image's score: ``learned``, ``mean``, ``max``, ``top`` (mean of
-            the highest tenth) or ``author2020`` (1.1 x the highest + the second highest, a rule of the first author's
-            public 2019-2020 code).
+        ranking (str): How the image's score follows from its patches: ``learned``; ``whole`` (mean of the learned
+            importance, for images that a lesion fills, as under the protocol ``patch``); ``mean``, ``max``, ``top``
+            (mean of the highest tenth) or ``author2020`` (1.1 x the highest + the second highest, a rule of the first
+            author's public 2019-2020 code).
             Defaults to ``learned``.
         pixel_weight (float): Weight >= 0 of the pixel-level term (mean absolute error of hidden pixels); may be 0.
             Defaults to ``1.0``.
@@ -324,7 +325,7 @@ class PatchGan(AnomalibModule):
         scores, importance, pixels = self.model.batch_importance(image, intact)
         by_pixel = functional.binary_cross_entropy_with_logits(pixels, changed)
         scores, importance, share = scores.flatten(1), importance.flatten(1), share.flatten(1)
-        image_scores = (learned(scores, importance[::2]) * scores).sum(dim=1)
+        image_scores = learned(scores, importance[::2])
         corrupted = (share[::2] >= CORRUPTED_SHARE).any(dim=1)
         # Pairs are made across processes, so that a step on several equals the step on one.
         importance, share, image_scores = map(from_all, (importance, share, image_scores))

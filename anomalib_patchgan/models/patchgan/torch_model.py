@@ -272,7 +272,8 @@ class PatchGanModel(nn.Module):
             image: [N, 3, H, W] in [0, 1] at the model's image size.
 
         Returns:
-            Raw image scores [N] >= 0 and anomaly maps [N, 1, H, W] >= 0, neither calibrated.
+            Raw image scores [N] (>= 0, but for the ranking ``whole``) and anomaly maps [N, 1, H, W] >= 0, neither
+            calibrated.
         """
         image = self.to_channels(image)
         observation = self.observe(image)
@@ -281,9 +282,8 @@ class PatchGanModel(nn.Module):
         seen = self.rankable(observation, evidence)
         patches, pixels = self.ranker(seen, image, image - observation.reconstruction)
         importance = (patches - self.importance_offset).flatten(1)
-        weights = self.rank(scores.flatten(1), importance)
         return InferenceBatch(
-            pred_score=(weights * scores.flatten(1)).sum(dim=1),
+            pred_score=self.rank(scores.flatten(1), importance),
             anomaly_map=self.to_map(scores, pixels),
         )
 

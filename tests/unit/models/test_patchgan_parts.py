@@ -10,6 +10,7 @@ from torch.nn import functional
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.patchgan.components.corruption import (
     CORRUPTIONS,
+    apply_corruptions,
     corrupt,
     draw_regions,
     pick,
@@ -186,6 +187,16 @@ def test_more_whole_images_are_corrupted_where_more_are_asked_for() -> None:
     assert many.float().mean() > 0.8
 
 
+def test_a_whole_image_is_never_pasted_over_since_a_normal_one_would_stand_there(monkeypatch) -> None:
+    image = 0.2 + 0.6 * torch.rand(40, 1, 32, 32)
+    pasted = []
+    monkeypatch.setitem(CORRUPTIONS, "paste", lambda chosen, _: pasted.append(len(chosen)) or chosen)
+    apply_corruptions(image, draw_regions(image, whole_share=1.0))
+    assert not pasted
+    apply_corruptions(image, draw_regions(image, whole_share=0.0))
+    assert pasted
+
+
 def test_variation_keeps_the_background_and_the_range_and_stops_at_strength_zero() -> None:
     image = torch.zeros(32, 1, 64, 64)
     image[:, :, 16:48, 16:48] = torch.rand(32, 1, 32, 32)
@@ -247,13 +258,16 @@ def test_ranking_loss_falls_when_changed_patches_rank_first_and_is_zero_without_
     assert pairwise_ranking_loss(right, torch.zeros(3, dtype=torch.bool), ~changed) == 0
 
 
-def test_fixed_rankings_weigh_patches_as_their_rule_says() -> None:
-    scores, importance = torch.tensor([[1.0, 4.0, 2.0, 3.0]]), torch.zeros(1, 4)
-    sums = {name: float((rule(scores, importance) * scores).sum()) for name, rule in RANKINGS.items()}
-    assert sums["mean"] == pytest.approx(2.5)
-    assert sums["max"] == pytest.approx(4.0)
-    assert sums["top"] == pytest.approx(4.0)
-    assert sums["author2020"] == pytest.approx(1.1 * 4.0 + 3.0)
+def test_rankings_score_images_as_their_rule_says() -> None:
+    scores, importance = torch.tensor([[1.0, 4.0, 2.0, 3.0]]), torch.tensor([[-60.0, 60.0, -60.0, 20.0]])
+    found = {name: float(rule(scores, importance)) for name, rule in RANKINGS.items()}
+    assert found["mean"] == pytest.approx(2.5)
+    assert found["max"] == pytest.approx(4.0)
+    assert found["top"] == pytest.approx(4.0)
+    assert found["author2020"] == pytest.approx(1.1 * 4.0 + 3.0)
+    assert found["learned"] == pytest.approx((60.0**2 * 4.0 + 20.0**2 * 3.0) / 4)
+    assert found["whole"] == pytest.approx(-10.0)
+    assert set(found) == {"mean", "max", "top", "author2020", "learned", "whole"}
 
 
 def test_the_same_patch_ranks_differently_in_other_surroundings() -> None:

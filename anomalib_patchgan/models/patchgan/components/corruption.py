@@ -62,15 +62,17 @@ class Regions(NamedTuple):
         opacity: [N, 1, H, W] in [0, 1].
         centre: [N, 2] as (row, column) in pixels.
         radius: [N] in pixels.
+        whole: bool [N], whether all of the foreground is covered.
     """
 
     opacity: Tensor
     centre: Tensor
     radius: Tensor
+    whole: Tensor
 
     def of(self, chosen: Tensor) -> "Regions":
         """The regions of some of the images."""
-        return Regions(self.opacity[chosen], self.centre[chosen], self.radius[chosen])
+        return Regions(*(field[chosen] for field in self))
 
 
 def draw_regions(image: Tensor, whole_share: float, near: Regions | None = None) -> Regions:
@@ -104,8 +106,9 @@ def draw_regions(image: Tensor, whole_share: float, near: Regions | None = None)
     softness = torch.empty(count, 1, 1, device=device).uniform_(0.05, 0.4)
     opacity = torch.sigmoid((1 - distance - wobble) / softness * 3).unsqueeze(1)
     opacity = torch.where(opacity > 0.05, opacity, torch.zeros_like(opacity))
-    whole = (torch.rand(count, 1, 1, 1, device=device) < whole_share).float()
-    return Regions(torch.maximum(opacity, whole) * foreground, centre, radius)
+    whole = torch.rand(count, device=device) < whole_share
+    opacity = torch.maximum(opacity, whole.float().view(-1, 1, 1, 1)) * foreground
+    return Regions(opacity, centre, radius, whole)
 
 
 def log_uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:
@@ -198,6 +201,9 @@ CORRUPTIONS: dict[str, Corruption] = {
 }
 # Intensity shifts are drawn more often: most lesions change the signal, and the others teach the remaining ways.
 CHANCES = {"intensity": 0.35, "fill": 0.15, "texture": 0.1, "paste": 0.15, "deformation": 0.15, "blur": 0.1}
+# Not drawn where a region covers everything: what is pasted then is a normal image with a seam, and a ranker that looks
+# for seams is led away from lesions; a deformation keeps to its place whatever the region is.
+LOCAL = ("paste", "deformation")
 
 
 @torch.no_grad()
@@ -230,7 +236,8 @@ def apply_corruptions(image: Tensor, regions: Regions) -> Tensor:
     """Corrupt each image [N, C, H, W] in its region by one kind, drawn at random; the result is clamped to [0, 1]."""
     names = list(CORRUPTIONS)
     chances = torch.tensor([CHANCES[name] for name in names], device=image.device)
-    kinds = torch.multinomial(chances, len(image), replacement=True)
+    everywhere = torch.tensor([CHANCES[name] * (name not in LOCAL) for name in names], device=image.device)
+    kinds = torch.multinomial(torch.where(regions.whole.unsqueeze(1), everywhere, chances), 1).squeeze(1)
     result = image.clone()
     for index, name in enumerate(names):
         chosen = (kinds == index).nonzero().squeeze(1)

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Rankings: how much each patch counts for the image's score, learned or by a fixed rule."""
+"""Rankings: which patches matter, and the image's score from them, learned or by a fixed rule."""
 
 from typing import cast
 
@@ -88,41 +88,48 @@ class PatchwiseRanker(nn.Module):
 
 
 def learned(scores: Tensor, importance: Tensor) -> Tensor:
-    """Importance above that of normal patches (softplus), squared, a share of the number of patches.
+    """Mean of the scores, each times its importance above that of normal patches (softplus), squared.
 
-    Squared, so that a few patches of high importance outweigh many of middling importance. Not normalised to a sum
-    of 1: how important the most important patch is, is itself evidence.
+    Squared, so that a few patches of high importance outweigh many of middling importance. The weights are not
+    normalised to a sum of 1: how important the most important patch is, is itself evidence.
+    """
+    return (functional.softplus(importance).square() * scores).mean(dim=1)
+
+
+def whole(scores: Tensor, importance: Tensor) -> Tensor:
+    """Mean importance logit of all patches, which may be negative: for images that a lesion fills.
+
+    Where all patches are abnormal or none, their logits add up as independent pieces of evidence do (Neyman and
+    Pearson, 1933), while ``learned`` asks whether there is an abnormal one somewhere.
     """
     del scores
-    return functional.softplus(importance).square() / importance.shape[1]
+    return importance.mean(dim=1)
 
 
 def mean(scores: Tensor, importance: Tensor) -> Tensor:
-    """Every patch counts the same: no ranking."""
+    """Mean of the scores: no ranking."""
     del importance
-    return torch.ones_like(scores) / scores.shape[1]
+    return scores.mean(dim=1)
 
 
 def maximum(scores: Tensor, importance: Tensor) -> Tensor:
-    """Only the patch with the highest score counts."""
+    """The highest score."""
     del importance
-    return (scores >= scores.amax(dim=1, keepdim=True)).to(scores.dtype)
+    return scores.amax(dim=1)
 
 
 def top(scores: Tensor, importance: Tensor) -> Tensor:
-    """The highest tenth of the patches, at least one, counts alike."""
+    """Mean of the highest tenth of the scores, at least one."""
     del importance
-    count = max(1, scores.shape[1] // 10)
-    kept = scores >= scores.topk(count, dim=1).values[:, -1:]
-    return kept.to(scores.dtype) / count
+    return scores.topk(max(1, scores.shape[1] // 10), dim=1).values.mean(dim=1)
 
 
 def author2020(scores: Tensor, importance: Tensor) -> Tensor:
     """The fixed rule of the first author's public 2019-2020 code: 1.1 x the highest + 1 x the second highest."""
     del importance
     highest = scores.topk(min(2, scores.shape[1]), dim=1).values
-    return (scores >= highest[:, -1:]).to(scores.dtype) + 0.1 * (scores >= highest[:, :1]).to(scores.dtype)
+    return highest.sum(dim=1) + 0.1 * highest[:, 0]
 
 
-# Each rule maps patch scores [N, P] and importance logits [N, P] to weights [N, P].
-RANKINGS = {"learned": learned, "mean": mean, "max": maximum, "top": top, "author2020": author2020}
+# Each rule maps patch scores [N, P] and importance logits [N, P] to image scores [N].
+RANKINGS = {"learned": learned, "whole": whole, "mean": mean, "max": maximum, "top": top, "author2020": author2020}
