@@ -1,0 +1,139 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Measures without a label how well Patch-GAN finds a kind of corruption that its training never showed it.
+
+    anomalib-patchgan phantoms brats2019 --root work/brains --subjects 80 --seed 901 --spacing 1.5 --level medium
+    python benchmarks/performance/held_out_corruptions.py work/brains --arguments '{"whole_image_share": 0.6}'
+
+For each kind a Patch-GAN is trained on normal patches of 16 x 16 pixels with the other kinds. Then normal patches of
+calibration subjects stand against themselves, corrupted by the held-out kind alone: over the whole patch, or in a small
+region of it. A number is the image AUROC of a ranking. Kinds that were trained on say little: what tells them is the
+artificial look of the corruption as much as the departure from normal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from anomalib.engine import Engine
+from lightning import seed_everything
+from measuring import publish
+from sklearn.metrics import roc_auc_score
+
+from anomalib_patchgan.data import BraTS2019
+from anomalib_patchgan.models import PatchGan
+from anomalib_patchgan.models.patchgan.components import corruption
+from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
+
+_DATA = {
+    "protocol": "patch",
+    "patch_size": 16,
+    "patches_per_subject": 32,
+    "image_size": 32,
+    "train_fraction": 0.3,
+    "reference_fraction": 0.1,
+    "calibration_fraction": 0.1,
+}
+# As on the patches of benchmarks/phantoms.yaml.
+_MODEL = {
+    "image_size": 32,
+    "channels": 1,
+    "width": 16,
+    "ranker_width": 24,
+    "training_steps": 6000,
+    "lighting": 0.0,
+    "mirrored": False,
+    "evaluator": False,
+    "visualizer": False,
+}
+# Share of whole-image corruptions by which extent, and draws of each.
+_EXTENTS, _DRAWS = {"whole patch": 1.0, "small region": 0.0}, 3
+# A corruption of a whole patch counts where it changed at least this share of the pixels visibly.
+_COVERED = 0.5
+
+
+def main() -> None:
+    """Train once for each held-out kind, and publish."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="Brain phantoms, or BraTS 2019; labels are not used")
+    parser.add_argument("--kinds", nargs="+", default=["intensity", "fill"], choices=sorted(corruption.CORRUPTIONS))
+    parser.add_argument("--arguments", type=json.loads, default={}, help="Further arguments of Patch-GAN, as JSON")
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    found = {
+        kind: held_out(options.root, kind, options.arguments, options.epochs, options.seed) for kind in options.kinds
+    }
+    rows = [
+        [extent, ranking, *(f"{found[kind][extent, ranking]:.3f}" for kind in options.kinds)]
+        for extent in _EXTENTS
+        for ranking in RANKINGS
+    ]
+    publish(
+        "Image AUROC of kinds of corruption that were held out of training",
+        ["extent", "ranking", *options.kinds],
+        rows,
+        f"{options.root.name}, {options.epochs} epochs, seed {options.seed}, further arguments {options.arguments}.",
+        options.out,
+    )
+
+
+def held_out(root: Path, kind: str, arguments: dict[str, Any], epochs: int, seed: int) -> dict[tuple[str, str], float]:
+    """Train without a kind of corruption, and measure it: AUROC by extent and ranking."""
+    chances = dict(corruption.CHANCES)
+    corruption.CHANCES[kind] = 0.0
+    seed_everything(seed, verbose=False)
+    model, data = PatchGan(**(_MODEL | arguments)), BraTS2019(root=root, **_DATA)
+    with tempfile.TemporaryDirectory() as folder:
+        Engine(
+            max_epochs=epochs,
+            check_val_every_n_epoch=epochs,
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder,
+        ).fit(model, datamodule=data)
+    corruption.CHANCES.update({name: float(name == kind) for name in chances})
+    network = model.model.eval()
+    normal = torch.cat([batch.image for batch in data.val_dataloader()])
+    found = {}
+    for extent, share in _EXTENTS.items():
+        torch.manual_seed(seed)
+        draws = [corruption.corrupt(normal, share) for _ in range(_DRAWS)]
+        for ranking, rule in RANKINGS.items():
+            network.rank = rule
+            intact = scores(network, normal)
+            found[extent, ranking] = float(np.mean([auroc(intact, scores(network, i), c, share) for i, c in draws]))
+    corruption.CHANCES.update(chances)
+    return found
+
+
+@torch.no_grad()
+def scores(network: torch.nn.Module, images: torch.Tensor) -> np.ndarray:
+    """Raw image scores [N] of images [N, 3, H, W]."""
+    return torch.cat([network(batch).pred_score for batch in images.split(64)]).numpy()
+
+
+def auroc(intact: np.ndarray, corrupted: np.ndarray, changed: torch.Tensor, share: float) -> float:
+    """AUROC of corrupted against intact images; corruptions that hardly changed anything do not count."""
+    covered = changed.flatten(1).mean(dim=1).numpy()
+    counted = corrupted[covered >= _COVERED if share else covered > 0]
+    return float(roc_auc_score([0] * len(intact) + [1] * len(counted), [*intact, *counted]))
+
+
+if __name__ == "__main__":
+    main()
