@@ -4,11 +4,11 @@
 """Measures without a label how well Patch-GAN finds a kind of corruption that its training never showed it.
 
     anomalib-patchgan phantoms brats2019 --root work/brains --subjects 80 --seed 901 --spacing 1.5 --level medium
-    python benchmarks/performance/held_out_corruptions.py work/brains --arguments '{"whole_image_share": 0.6}'
+    python benchmarks/performance/held_out_corruptions.py work/brains --arguments '{"whole_image_share": 0.35}'
 
-For each kind a Patch-GAN is trained on normal patches of 16 x 16 pixels with the other kinds. Then normal patches of
-calibration subjects stand against themselves, corrupted by the held-out kind alone: over the whole patch, or in a small
-region of it. A number is the image AUROC of a ranking. Kinds that were trained on say little: what tells them is the
+For each kind the Patch-GAN of benchmarks/phantoms.yaml is trained on normal patches with the other kinds. Then
+normal patches of calibration subjects stand against themselves, corrupted by the held-out kind alone: over the whole
+patch, or in a small region of it. A number is the image AUROC of a ranking. Kinds that were trained on say little: what tells them is the
 artificial look of the corruption as much as the departure from normal.
 """
 
@@ -29,32 +29,14 @@ from lightning import seed_everything
 from measuring import publish
 from sklearn.metrics import roc_auc_score
 
+from anomalib_patchgan.benchmark.suite import read_suite
 from anomalib_patchgan.data import BraTS2019
 from anomalib_patchgan.models import PatchGan
 from anomalib_patchgan.models.patchgan.components import corruption
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
 
-_DATA = {
-    "protocol": "patch",
-    "patch_size": 16,
-    "patches_per_subject": 32,
-    "image_size": 32,
-    "train_fraction": 0.3,
-    "reference_fraction": 0.1,
-    "calibration_fraction": 0.1,
-}
-# As on the patches of benchmarks/phantoms.yaml.
-_MODEL = {
-    "image_size": 32,
-    "channels": 1,
-    "width": 16,
-    "ranker_width": 24,
-    "training_steps": 6000,
-    "lighting": 0.0,
-    "mirrored": False,
-    "evaluator": False,
-    "visualizer": False,
-}
+# Data and model are those of this row.
+_SUITE, _ROW, _PATCHES = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN", "brain_patches"
 # Share of whole-image corruptions by which extent, and draws of each.
 _EXTENTS, _DRAWS = {"whole patch": 1.0, "small region": 0.0}, 3
 # A corruption of a whole patch counts where it changed at least this share of the pixels visibly.
@@ -66,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="Brain phantoms, or BraTS 2019; labels are not used")
     parser.add_argument("--kinds", nargs="+", default=["intensity", "fill"], choices=sorted(corruption.CORRUPTIONS))
-    parser.add_argument("--arguments", type=json.loads, default={}, help="Further arguments of Patch-GAN, as JSON")
+    parser.add_argument("--arguments", type=json.loads, default={}, help="Arguments of Patch-GAN to change, as JSON")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
@@ -85,7 +67,7 @@ def main() -> None:
         "Image AUROC of kinds of corruption that were held out of training",
         ["extent", "ranking", *options.kinds],
         rows,
-        f"{options.root.name}, {options.epochs} epochs, seed {options.seed}, further arguments {options.arguments}.",
+        f"{options.root.name}, {options.epochs} epochs, seed {options.seed}, changed arguments {options.arguments}.",
         options.out,
     )
 
@@ -95,7 +77,10 @@ def held_out(root: Path, kind: str, arguments: dict[str, Any], epochs: int, seed
     chances = dict(corruption.CHANCES)
     corruption.CHANCES[kind] = 0.0
     seed_everything(seed, verbose=False)
-    model, data = PatchGan(**(_MODEL | arguments)), BraTS2019(root=root, **_DATA)
+    suite = read_suite(_SUITE)
+    settings = suite.models[_ROW].arguments_for(_PATCHES) | arguments
+    model = PatchGan(**settings, evaluator=False, visualizer=False)
+    data = BraTS2019(**(suite.data[_PATCHES].init_args | {"root": root}))
     with tempfile.TemporaryDirectory() as folder:
         Engine(
             max_epochs=epochs,
