@@ -6,10 +6,10 @@
     anomalib-patchgan phantoms brats2019 --root work/brains --subjects 80 --seed 901 --spacing 1.5 --level medium
     python benchmarks/performance/held_out_corruptions.py work/brains --arguments '{"whole_image_share": 0.35}'
 
-For each kind the Patch-GAN of benchmarks/phantoms.yaml is trained on normal patches with the other kinds. Then
-normal patches of calibration subjects stand against themselves, corrupted by the held-out kind alone: over the whole
-patch, or in a small region of it. A number is the image AUROC of a ranking. Kinds that were trained on say little: what tells them is the
-artificial look of the corruption as much as the departure from normal.
+For each kind the Patch-GAN of benchmarks/phantoms.yaml is trained on normal patches with the other kinds. Then normal
+patches of calibration subjects stand against themselves, corrupted by the held-out kind alone: over the whole patch,
+or in a small region of it. A number is the image AUROC of a ranking. Kinds that were trained on say little: what
+tells them is the artificial look of the corruption as much as the departure from normal.
 """
 
 from __future__ import annotations
