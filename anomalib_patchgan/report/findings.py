@@ -177,12 +177,15 @@ class Comparison:
         role: Its role.
         difference: Method minus the other.
         adjusted_p: Holm-adjusted over every comparison in the report.
+        inverted: Of images: whether the other scores normal ones higher, the whole interval of its AUROC being below
+            chance, so that a lead over it shows nothing.
     """
 
     model: str
     role: str
     difference: evaluation.Difference
     adjusted_p: float
+    inverted: bool = False
 
     @property
     def verdict(self) -> str:
@@ -370,7 +373,7 @@ def _flag(row: ModelResult) -> None:
 
 def _compare(findings: Findings) -> None:
     """Compare the method with every other model; Holm's family is every comparison in the report."""
-    pending: list[tuple[list[Comparison], ModelResult, evaluation.Difference]] = []
+    pending: list[tuple[list[Comparison], ModelResult, evaluation.Difference, bool]] = []
     for data in findings.data:
         method = next((row for row in data.results if row.model == findings.method and row.seeds), None)
         if method is None:
@@ -378,16 +381,17 @@ def _compare(findings: Findings) -> None:
         for other in data.results:
             if other is method:
                 continue
-            for comparisons, first, second in (
-                (data.comparisons, method.image_area, other.image_area),
-                (data.pixel_comparisons, method.pixel_area, other.pixel_area),
+            inverted = other.interval is not None and other.interval.high < 0.5
+            for comparisons, first, second, below_chance in (
+                (data.comparisons, method.image_area, other.image_area, inverted),
+                (data.pixel_comparisons, method.pixel_area, other.pixel_area, False),
             ):
                 difference = _difference(first, second, data.subjects)
                 if difference is not None:
-                    pending.append((comparisons, other, difference))
-    adjusted = evaluation.holm([difference.p_value for _, _, difference in pending])
-    for (comparisons, other, difference), adjusted_p in zip(pending, adjusted, strict=True):
-        comparisons.append(Comparison(other.model, other.role, difference, adjusted_p))
+                    pending.append((comparisons, other, difference, below_chance))
+    adjusted = evaluation.holm([difference.p_value for _, _, difference, _ in pending])
+    for (comparisons, other, difference, inverted), adjusted_p in zip(pending, adjusted, strict=True):
+        comparisons.append(Comparison(other.model, other.role, difference, adjusted_p, inverted))
 
 
 def _difference(first: Area | None, second: Area | None, subjects: int) -> evaluation.Difference | None:

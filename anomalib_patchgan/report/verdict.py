@@ -17,6 +17,8 @@ HOW_TO_READ = (
     "A difference counts as ahead or behind when its p-value, Holm-adjusted over every comparison in this report, of "
     "images as of pixels, is below 0.05; the intervals of the differences are not adjusted. The p-value is that of "
     "Student's t, with the standard deviation over the draws as the standard error.",
+    "A lead over a rival that is below chance, the whole interval of its image AUROC being under 0.5, shows nothing: "
+    "reversed, that score would be a detector.",
     "A control, such as an untrained copy, shows what the method owes to one of its parts; it is no rival.",
     "Average precision, of images as of pixels, is read against the prevalence: a score without information reaches "
     "the prevalence.",
@@ -50,14 +52,15 @@ def verdict_headline(data: DataResult, method: str) -> str:
     behind = [one for one in rivals if one.verdict == "behind"]
     if behind:
         losing = f"{method} loses here: it is behind {_listed(behind, -1.0)}"
-        return f"{losing}, and ahead of {len(ahead)} of {len(rivals)} rivals." if len(rivals) > 1 else f"{losing}."
+        rest = f", and ahead of {len(ahead)} of {len(rivals)} rivals{_inverted(ahead)}"
+        return f"{losing}{rest if len(rivals) > 1 else ''}."
     if len(ahead) == len(rivals):
         others = f"all {len(rivals)} rivals" if len(rivals) > 1 else "its only rival"
-        return f"{method} is ahead of {others}."
+        return f"{method} is ahead of {others}{_inverted(ahead)}."
     if ahead:
         return (
-            f"{method} is ahead of {len(ahead)} of {len(rivals)} rivals and not separable from the others; "
-            "none is ahead of it."
+            f"{method} is ahead of {len(ahead)} of {len(rivals)} rivals{_inverted(ahead)} and not separable from the "
+            "others; none is ahead of it."
         )
     others = f"any of its {len(rivals)} rivals" if len(rivals) > 1 else "its only rival"
     return f"{method} is not separable from {others}."
@@ -97,11 +100,18 @@ def overall_verdict(findings: Findings) -> str:
     rivals = [one for data in findings.data for one in data.comparisons if one.role != "control"]
     if not rivals:
         return f"There is no comparison yet: {findings.method} and a rival need a finished job on the same data set."
-    ahead, behind, unclear = (sum(one.verdict == verdict for one in rivals) for verdict in VERDICTS)
+    ahead, behind, unclear = ([one for one in rivals if one.verdict == verdict] for verdict in VERDICTS)
     comparisons = "1 comparison" if len(rivals) == 1 else f"{len(rivals)} comparisons"
     return (
-        f"Over {comparisons}, {findings.method} is ahead in {ahead}, behind in {behind} and not separable in {unclear}."
+        f"Over {comparisons}, {findings.method} is ahead in {len(ahead)}{_inverted(ahead, 'of a rival below chance')}, "
+        f"behind in {len(behind)} and not separable in {len(unclear)}."
     )
+
+
+def _inverted(comparisons: Sequence[Comparison], what: str = "below chance") -> str:
+    """How many of the models have a score below chance, in brackets; nothing where none has."""
+    count = sum(one.inverted for one in comparisons)
+    return f" ({count} of them {what})" if count else ""
 
 
 def _listed(comparisons: Sequence[Comparison], sign: float) -> str:
@@ -115,7 +125,8 @@ def _listed(comparisons: Sequence[Comparison], sign: float) -> str:
         low, high = sorted((sign * interval.low, sign * interval.high))
         value = points(sign * one.difference.value)
         unit, kind = ("", "") if parts else (" points", "95 % interval ")
-        parts.append(f"{one.model} by {value}{unit} ({kind}{points(low)} to {points(high)})")
+        named = f"{one.model}, below chance," if one.inverted else one.model
+        parts.append(f"{named} by {value}{unit} ({kind}{points(low)} to {points(high)})")
     return _joined(parts)
 
 
@@ -130,8 +141,9 @@ def _signed(one: Comparison, units: bool = True) -> str:
     interval = one.difference.interval
     sign = "+" if one.difference.value > 0.0 else ""
     unit, kind = (" points", "95 % interval ") if units else ("", "")
+    chance = "below chance; " if one.inverted else ""
     value = f"{sign}{points(one.difference.value)}{unit}"
-    return f"{value}, {kind}{points(interval.low)} to {points(interval.high)}"
+    return f"{chance}{value}, {kind}{points(interval.low)} to {points(interval.high)}"
 
 
 def _joined(parts: Sequence[str]) -> str:

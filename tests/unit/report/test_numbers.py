@@ -13,7 +13,7 @@ from anomalib_patchgan.evaluation import smallest_calibration_size
 from anomalib_patchgan.report import figures, tables
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult, collect, ranked_models
 from anomalib_patchgan.report.scores import AreaScore, SeedScore, run_thresholds
-from anomalib_patchgan.report.verdict import verdict_sentences
+from anomalib_patchgan.report.verdict import overall_verdict, verdict_headline, verdict_sentences
 from anomalib_patchgan.store import Store
 
 
@@ -107,6 +107,21 @@ def test_differences_of_images_and_of_pixels_are_one_family(brain):
     assert smallest.adjusted_p == pytest.approx(min(1.0, 5 * smallest.difference.p_value))
     (sentence,) = [one for one in verdict_sentences(data, "Patch-GAN") if one.startswith("On pixels")]
     assert "PaDiM (" in sentence
+
+
+def test_a_lead_over_a_rival_below_chance_is_said_to_be_one(write_store, tmp_path):
+    def reverse(run):
+        if run.model == "Mean intensity":
+            run.scores["raw_score"] = -run.scores["raw_score"]
+        return run
+
+    findings = collect(Store(write_store(tmp_path, names=("skin",), change=reverse)))
+    (data,) = findings.data
+    assert [one.model for one in data.comparisons if one.inverted] == ["Mean intensity"]
+    assert not any(one.inverted for one in data.pixel_comparisons)
+    assert "(1 of them of a rival below chance)" in overall_verdict(findings)
+    assert "(1 of them below chance)" in verdict_headline(data, "Patch-GAN")
+    assert "Mean intensity, below chance, by" in verdict_sentences(data, "Patch-GAN")[0]
 
 
 def test_labels_of_another_threshold_are_flagged(write_store, tmp_path):
