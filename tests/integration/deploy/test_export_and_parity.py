@@ -12,6 +12,7 @@ import openvino
 import pytest
 import torch
 from anomalib.models import Dfkde, Dfm, Fre
+from scipy import stats
 from small_model import NormalImages, make_model
 
 from anomalib_patchgan import PatchGan
@@ -77,21 +78,52 @@ def small_network(layers=4):
     return openvino.Model([score], [images], "small")
 
 
+def free_quantisation(monkeypatch, images):
+    """The small network with every layer in eight bits, and the scores of images before and after."""
+    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
+    monkeypatch.setattr(quantisation, "TOLERATED_DISCORDANCE", 1e3)
+    free = quantisation.quantise(small_network(), torch.nn.Module(), images)
+    assert len(quantised_operations(free)) == 4
+    compiled = [shared_core().compile_model(graph, "CPU") for graph in (small_network(), free)]
+    return [quantisation.raw_scores(run, images) for run in compiled]
+
+
 def test_layers_are_taken_out_of_the_quantisation_if_scores_move_too_much(monkeypatch):
     images = np.random.default_rng(1).uniform(0, 1, (8, 3, 16, 16)).astype(np.float32)
-    network = torch.nn.Module()
-    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
-    free = quantisation.quantise(small_network(), network, images)
-    compiled = [shared_core().compile_model(graph, "CPU") for graph in (free, small_network())]
-    found, expected = (quantisation.raw_scores(run, images) for run in compiled)
+    expected, found = free_quantisation(monkeypatch, images)
     moved = np.abs(found - expected).mean() / quantisation.interquartile_range(expected)
     monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.9 * moved)
-    bound = quantisation.quantise(small_network(), network, images)
-    assert len(quantised_operations(free)) == 4
+    bound = quantisation.quantise(small_network(), torch.nn.Module(), images)
     assert 0 < len(quantised_operations(bound)) < 4
-    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.0)
+    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e-9)
     with pytest.raises(InputError, match="found no layer that can be quantised"):
-        quantisation.quantise(small_network(), network, images)
+        quantisation.quantise(small_network(), torch.nn.Module(), images)
+
+
+def test_layers_are_taken_out_of_the_quantisation_if_images_change_places(monkeypatch):
+    images = np.random.default_rng(1).uniform(0, 1, (40, 3, 16, 16)).astype(np.float32)
+    swapped = quantisation.discordance(*free_quantisation(monkeypatch, images))
+    assert swapped > 0
+    # A mean movement within tolerance says nothing of it.
+    monkeypatch.setattr(quantisation, "TOLERATED_DISCORDANCE", 0.9 * swapped)
+    bound = quantisation.quantise(small_network(), torch.nn.Module(), images)
+    assert 0 < len(quantised_operations(bound)) < 4
+    scores = [
+        quantisation.raw_scores(shared_core().compile_model(graph, "CPU"), images) for graph in (small_network(), bound)
+    ]
+    assert quantisation.discordance(*scores) <= 0.9 * swapped
+
+
+def test_discordance_is_what_kendalls_tau_counts():
+    draw = np.random.default_rng(0)
+    first = draw.normal(size=50)
+    second = first + draw.normal(size=50)
+    tau = stats.kendalltau(first, second).statistic
+    assert quantisation.discordance(first, second) == pytest.approx((1 - tau) / 2)
+    assert quantisation.discordance(first, -first) == 1
+    # Scores that are all alike order nothing, and their AUROC is a half.
+    assert quantisation.discordance(first, np.zeros(50)) == 0.5
+    assert quantisation.discordance(first[:1], second[:1]) == 0
 
 
 def test_a_layer_that_costs_nothing_keeps_its_bits():
@@ -110,6 +142,7 @@ def test_a_layer_that_costs_nothing_keeps_its_bits():
 
 def test_weights_leave_a_bit_for_cpus_that_would_overflow(monkeypatch):
     monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
+    monkeypatch.setattr(quantisation, "TOLERATED_DISCORDANCE", 1e3)
     images = np.random.default_rng(1).uniform(0, 1, (8, 3, 16, 16)).astype(np.float32)
     graph = quantisation.quantise(small_network(), torch.nn.Module(), images)
     for name in quantised_operations(graph):
