@@ -34,8 +34,8 @@ _CALIBRATION_IMAGES = 300
 # average, as a share of their interquartile range, since labels follow a threshold,
 TOLERATED_DIFFERENCE = 0.1
 # or where more than this share of the pairs of normal images change places. An AUROC changes by no more than the share
-# of the pairs of a normal and an abnormal image that do, and those change places about as often: so this is what the
-# gate of `parity` allows, and no label is needed for it.
+# of the pairs of a normal and an abnormal image that do, and those change places about as often; most of it cancels
+# (benchmarks/performance/quantisation_ranks.py), so this is twice what the gate of `parity` allows. It needs no label.
 TOLERATED_DISCORDANCE = 0.01
 # Layers with less than this share of the multiplications stay in 32 bits: eight would save no time, and such layers (a
 # vector for the whole image, the last sum of a patch) reach every pixel with their error.
