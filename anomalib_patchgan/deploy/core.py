@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import openvino
 
@@ -25,6 +26,15 @@ def shared_core() -> openvino.Core:
     # The plugin is loaded when it is first asked.
     core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return core
+
+
+def compile_in_float32(model: openvino.Model | Path) -> openvino.CompiledModel:
+    """Compile a model for the CPU, in float32 where nothing is quantised; some CPUs would take bfloat16 by themselves.
+
+    Args:
+        model: A graph, or the ``.xml`` file of one.
+    """
+    return shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 class _SignalStack(ctypes.Structure):

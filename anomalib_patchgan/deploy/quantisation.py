@@ -20,7 +20,7 @@ import openvino
 from numpy.typing import NDArray
 from torch import nn
 
-from anomalib_patchgan.deploy.core import foreign_cores, shared_core
+from anomalib_patchgan.deploy.core import compile_in_float32, foreign_cores
 from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.identity import RAW_SCORE
 from anomalib_patchgan.errors import InputError
@@ -122,7 +122,7 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
         )
     others = [name.get_friendly_name() for name in model.get_ops() if name.get_friendly_name() not in layers]
     scope = nncf.IgnoredScope(names=others, validate=False)
-    reference = raw_scores(shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), images)
+    reference = raw_scores(compile_in_float32(model), images)
     items = list(zip(images[:_CALIBRATION_IMAGES], reference[:_CALIBRATION_IMAGES], strict=True))
     calibration = nncf.Dataset(items, lambda item: item[0][None])
     spread = interquartile_range(reference)
@@ -133,7 +133,7 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
         before, found = np.array(expected), raw_scores(compiled, np.stack(batch))
         moved = np.abs(found - before) / spread
         used = max(moved.mean() / TOLERATED_DIFFERENCE, discordance(before, found) / TOLERATED_DISCORDANCE)
-        return 1 - float(used), [-float(each) for each in moved]
+        return 1 - float(used), (-moved).tolist()
 
     with quiet(), foreign_cores():
         quantised = nncf.quantize(
@@ -143,7 +143,7 @@ def quantise(model: openvino.Model, network: nn.Module, images: NDArray[np.float
             subset_size=len(items),
             advanced_parameters=_EVERYWHERE_ALIKE,
         )
-        compiled = shared_core().compile_model(quantised, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        compiled = compile_in_float32(quantised)
         if agreement(compiled, items)[0] < 0:
             quantised = nncf.quantize_with_accuracy_control(
                 model,

@@ -48,7 +48,7 @@ from anomalib_patchgan.evaluation.regions import (
     count_lesions,
     find_regions,
 )
-from anomalib_patchgan.evaluation.sanity import label_flags, map_flags, ranking_flags, score_flags
+from anomalib_patchgan.evaluation.sanity import is_inverted, label_flags, map_flags, ranking_flags, score_flags
 from anomalib_patchgan.evaluation.subjects import AGGREGATION, SMALLEST_CLASS, by_subject
 from anomalib_patchgan.evaluation.thresholds import (
     FALSE_POSITIVE_AREA,
@@ -105,6 +105,7 @@ __all__ = [
     "find_regions",
     "holm",
     "image_dice",
+    "is_inverted",
     "label_flags",
     "map_flags",
     "mean_ranks",

@@ -20,6 +20,11 @@ def score_flags(scores: ArrayLike) -> list[str]:
     return []
 
 
+def is_inverted(interval: Interval | None) -> bool:
+    """Whether a ranking puts normal images first: the whole interval of its AUROC, where there is one, is below 0.5."""
+    return interval is not None and interval.high < 0.5
+
+
 def ranking_flags(auroc: float, interval: Interval | None) -> list[str]:
     """What is wrong with a ranking; empty when nothing is.
 
@@ -33,7 +38,7 @@ def ranking_flags(auroc: float, interval: Interval | None) -> list[str]:
     """
     if auroc >= 0.5:
         return []
-    if interval is not None and interval.high < 0.5:
+    if is_inverted(interval):
         return [f"inverted: normal images score higher (reversed, the AUROC would be {1.0 - auroc:.3f})"]
     return ["below chance"]
 

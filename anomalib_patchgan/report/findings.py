@@ -185,7 +185,7 @@ class Comparison:
     role: str
     difference: evaluation.Difference
     adjusted_p: float
-    inverted: bool = False
+    inverted: bool
 
     @property
     def verdict(self) -> str:
@@ -381,7 +381,7 @@ def _compare(findings: Findings) -> None:
         for other in data.results:
             if other is method:
                 continue
-            inverted = other.interval is not None and other.interval.high < 0.5
+            inverted = evaluation.is_inverted(other.interval)
             for comparisons, first, second, below_chance in (
                 (data.comparisons, method.image_area, other.image_area, inverted),
                 (data.pixel_comparisons, method.pixel_area, other.pixel_area, False),

@@ -26,7 +26,7 @@ from anomalib_patchgan.benchmark.suite import read_suite
 from anomalib_patchgan.data import BraTS2019
 from anomalib_patchgan.deploy import quantisation
 from anomalib_patchgan.deploy.checkpoint import load_trained
-from anomalib_patchgan.deploy.core import shared_core
+from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
 from anomalib_patchgan.errors import InputError
 
@@ -86,8 +86,7 @@ def main() -> None:
 
 def scores(model: openvino.Model, images: NDArray[np.float32]) -> NDArray[np.float64]:
     """Raw scores [N] of images [N, 3, H, W], computed in float32 where nothing is quantised."""
-    compiled = shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return quantisation.raw_scores(compiled, images)
+    return quantisation.raw_scores(compile_in_float32(model), images)
 
 
 def discordance_across(labels: NDArray[np.int64], first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

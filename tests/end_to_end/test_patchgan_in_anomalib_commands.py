@@ -16,7 +16,7 @@ from anomalib.cli.cli import AnomalibCLI
 
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.data.phantoms import BrainPhantoms, SkinPhantoms
-from anomalib_patchgan.deploy.core import shared_core
+from anomalib_patchgan.deploy.core import compile_in_float32
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = {
@@ -62,7 +62,7 @@ def test_every_command_runs_in_process_from_the_configuration(
         ]
     )
     (exported,) = (tmp_path / "out").rglob("model.xml")
-    compiled = shared_core().compile_model(exported, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = compile_in_float32(exported)
     model = PatchGan.load_from_checkpoint(checkpoint).eval()
     for batch in (1, 2, 7):
         images = torch.rand(batch, 3, 32, 32)

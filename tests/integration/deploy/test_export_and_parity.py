@@ -17,7 +17,7 @@ from small_model import NormalImages, make_model
 
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.deploy import parity, quantisation, runtimes
-from anomalib_patchgan.deploy.core import shared_core
+from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.device import computes_bfloat16
 from anomalib_patchgan.deploy.export import export_model
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
@@ -78,39 +78,48 @@ def small_network(layers=4):
     return openvino.Model([score], [images], "small")
 
 
-def free_quantisation(monkeypatch, images):
-    """The small network with every layer in eight bits, and the scores of images before and after."""
+@pytest.fixture
+def tolerant(monkeypatch):
+    """No change of the scores is too much."""
     monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
     monkeypatch.setattr(quantisation, "TOLERATED_DISCORDANCE", 1e3)
+    return monkeypatch
+
+
+def noise(count):
+    """Images for the small network."""
+    return np.random.default_rng(1).uniform(0, 1, (count, 3, 16, 16)).astype(np.float32)
+
+
+def scores_before_and_after(images):
+    """Scores of the small network, and with every layer of it in eight bits."""
     free = quantisation.quantise(small_network(), torch.nn.Module(), images)
     assert len(quantised_operations(free)) == 4
-    compiled = [shared_core().compile_model(graph, "CPU") for graph in (small_network(), free)]
+    compiled = [compile_in_float32(graph) for graph in (small_network(), free)]
     return [quantisation.raw_scores(run, images) for run in compiled]
 
 
-def test_layers_are_taken_out_of_the_quantisation_if_scores_move_too_much(monkeypatch):
-    images = np.random.default_rng(1).uniform(0, 1, (8, 3, 16, 16)).astype(np.float32)
-    expected, found = free_quantisation(monkeypatch, images)
+def test_layers_are_taken_out_of_the_quantisation_if_scores_move_too_much(tolerant):
+    images = noise(8)
+    expected, found = scores_before_and_after(images)
     moved = np.abs(found - expected).mean() / quantisation.interquartile_range(expected)
-    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.9 * moved)
+    tolerant.setattr(quantisation, "TOLERATED_DIFFERENCE", 0.9 * moved)
     bound = quantisation.quantise(small_network(), torch.nn.Module(), images)
     assert 0 < len(quantised_operations(bound)) < 4
-    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e-9)
+    tolerant.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e-9)
     with pytest.raises(InputError, match="found no layer that can be quantised"):
         quantisation.quantise(small_network(), torch.nn.Module(), images)
 
 
-def test_layers_are_taken_out_of_the_quantisation_if_images_change_places(monkeypatch):
-    images = np.random.default_rng(1).uniform(0, 1, (40, 3, 16, 16)).astype(np.float32)
-    swapped = quantisation.discordance(*free_quantisation(monkeypatch, images))
+def test_layers_are_taken_out_of_the_quantisation_if_images_change_places(tolerant):
+    images = noise(40)
+    swapped = quantisation.discordance(*scores_before_and_after(images))
     assert swapped > 0
     # A mean movement within tolerance says nothing of it.
-    monkeypatch.setattr(quantisation, "TOLERATED_DISCORDANCE", 0.9 * swapped)
+    tolerant.setattr(quantisation, "TOLERATED_DISCORDANCE", 0.9 * swapped)
     bound = quantisation.quantise(small_network(), torch.nn.Module(), images)
     assert 0 < len(quantised_operations(bound)) < 4
-    scores = [
-        quantisation.raw_scores(shared_core().compile_model(graph, "CPU"), images) for graph in (small_network(), bound)
-    ]
+    scores = [quantisation.raw_scores(compile_in_float32(graph), images) for graph in (small_network(), bound)]
     assert quantisation.discordance(*scores) <= 0.9 * swapped
 
 
@@ -140,11 +149,9 @@ def test_a_layer_that_costs_nothing_keeps_its_bits():
     assert quantisation.worthwhile_layers(graph, ["wide", "vector"]) == ["wide"]
 
 
-def test_weights_leave_a_bit_for_cpus_that_would_overflow(monkeypatch):
-    monkeypatch.setattr(quantisation, "TOLERATED_DIFFERENCE", 1e3)
-    monkeypatch.setattr(quantisation, "TOLERATED_DISCORDANCE", 1e3)
-    images = np.random.default_rng(1).uniform(0, 1, (8, 3, 16, 16)).astype(np.float32)
-    graph = quantisation.quantise(small_network(), torch.nn.Module(), images)
+@pytest.mark.usefixtures("tolerant")
+def test_weights_leave_a_bit_for_cpus_that_would_overflow():
+    graph = quantisation.quantise(small_network(), torch.nn.Module(), noise(8))
     for name in quantised_operations(graph):
         layer = next(operation for operation in graph.get_ops() if operation.get_friendly_name() == name)
         node = layer.input_value(1).get_node()
@@ -257,7 +264,7 @@ def test_baselines_whose_own_export_fixes_the_batch_run_at_any(model_class, argu
     graph = DeployedGraph(model)
     write_onnx(graph, (32, 32), tmp_path / "model.onnx")
     converted = convert(graph, tmp_path / "model.onnx")
-    compiled = shared_core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = compile_in_float32(converted)
     images = NormalImages(7, 5, abnormal=True).images
     for batch in (1, 2, 7):
         with torch.no_grad():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from anomalib_patchgan.deploy.core import shared_core
+from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.models import Alocc, FAnoGan, GaussianAtlas, MaximumIntensity, NearestNeighbours, PatchScorer
 
@@ -42,7 +42,7 @@ def test_the_exported_graph_scores_as_the_model_does_in_a_batch_of_any_size(buil
     graph = DeployedGraph(model)
     write_onnx(graph, (32, 32), tmp_path / "model.onnx")
     converted = convert(graph, tmp_path / "model.onnx")
-    predict = shared_core().compile_model(converted, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    predict = compile_in_float32(converted)
     images = torch.rand(5, 3, 32, 32)
     for batch in (images[:1], images):
         found = predict(batch.numpy())

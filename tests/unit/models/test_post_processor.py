@@ -13,7 +13,7 @@ import torch
 from anomalib.data import ImageBatch, InferenceBatch
 
 from anomalib_patchgan.benchmark.recorder import _Batches
-from anomalib_patchgan.deploy.core import shared_core
+from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation import conformal_threshold
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
@@ -86,7 +86,7 @@ def test_exported_label_is_that_of_the_report_for_any_batch_size(calibration):
 
     with torch.no_grad():
         model = ov.convert_model(Exported().eval(), example_input=tested[:2], input=ov.PartialShape([-1]))
-    compiled = shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = compile_in_float32(model)
     expected = report_labels(*calibration, tested)
     for count in (1, 7, len(tested)):
         scores, labels = compiled(tested[:count].numpy()).values()
