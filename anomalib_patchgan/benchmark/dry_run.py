@@ -43,7 +43,7 @@ def print_plan(suite: Suite, retry_failed: bool) -> None:
         count = sum(row.runs_on(name) for row in suite.models.values()) * len(suite.seeds_on(name))
         console.print(f"{name}: {count} jobs get their keys when its data are prepared", highlight=False)
     for job in planned.unmeasured:
-        minutes = suite.models[job.model].trainer_for(job.data)["max_minutes"]
+        minutes = suite.trainer_of(job.model, job.data)["max_minutes"]
         seeds = len(suite.seeds_on(job.data))
         text = f"{job.model} on {job.data}: {seeds} jobs of {minutes:g} minutes of training each"
         console.print(f"{text} get their keys when its speed is measured", highlight=False)

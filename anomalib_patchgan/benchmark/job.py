@@ -82,7 +82,7 @@ def run_job(job: Job, track: TrackEpoch, leak: bool = False) -> Run:
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             budget=budget,
             timings=timings,
-            environment=describe_environment() | {"accelerator": str(model.device)},
+            environment=describe_environment() | {"accelerator": _accelerator(engine)},
             deployment=deployment,
             thresholds=declared_thresholds(model),
             scores=scores,
@@ -197,6 +197,12 @@ def _loggers(job: Job) -> list[Any]:
     return [logger_blueprint(name, entry, job.title).build() for name, entry in job.loggers.items()]
 
 
+def _accelerator(engine: Engine) -> str:
+    """Where a model was trained and tested; afterwards it is on the CPU again."""
+    device = engine.trainer.strategy.root_device
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+
+
 def _trainer_arguments(given: dict[str, Any]) -> dict[str, Any]:
     """Arguments of Lightning's trainer: at most one calibration and that at the end, deterministic, silent."""
     arguments: dict[str, Any] = {
@@ -209,6 +215,8 @@ def _trainer_arguments(given: dict[str, Any]) -> dict[str, Any]:
     # A training by steps may end between two epochs, so it is calibrated afterwards and not before.
     arguments["check_val_every_n_epoch"] = given.get("max_epochs", sys.maxsize)
     arguments |= given
+    if arguments["accelerator"] == "gpu" and not torch.accelerator.is_available():
+        raise InputError("PyTorch finds no GPU here; expected one, or a suite with --accelerator cpu.")
     if arguments["accelerator"] == "cpu" and str(arguments.get("precision")).startswith("bf16"):
         from anomalib_patchgan.deploy.device import computes_bfloat16  # imports openvino
 

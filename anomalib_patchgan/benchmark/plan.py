@@ -106,9 +106,9 @@ def make_jobs(suite: Suite, prepared: dict[str, DataSummary], speeds: Mapping[st
     """
     jobs = []
     for data, summary, model, row in _rows(suite, prepared):
-        trainer = in_steps(row.trainer_for(data), speeds.get(_speed_key(suite, data, summary, model)))
+        trainer = in_steps(suite.trainer_of(model, data), speeds.get(_speed_key(suite, data, summary, model)))
         if trainer is None and row.skip:
-            trainer = row.trainer_for(data)
+            trainer = suite.trainer_of(model, data)
         if trainer is not None:
             jobs += [_make_job(suite, data, summary, model, trainer, seed) for seed in suite.seeds_on(data)]
     return jobs
@@ -122,7 +122,7 @@ def unmeasured_jobs(suite: Suite, prepared: dict[str, DataSummary], speeds: Mapp
     """
     missing = {}
     for data, summary, model, row in _rows(suite, prepared):
-        key, trainer = _speed_key(suite, data, summary, model), row.trainer_for(data)
+        key, trainer = _speed_key(suite, data, summary, model), suite.trainer_of(model, data)
         if not row.skip and in_steps(trainer, speeds.get(key)) is None:
             missing[key] = _make_job(suite, data, summary, model, without_minutes(trainer), suite.seeds_on(data)[0])
     return missing
@@ -179,7 +179,7 @@ def _determinants(suite: Suite, data: str, summary: DataSummary, model: str, tra
 
 def _speed_key(suite: Suite, data: str, summary: DataSummary, model: str) -> str:
     # Neither versions nor sources, since a plan has to keep its steps when the software changes.
-    return digest(_determinants(suite, data, summary, model, without_minutes(suite.models[model].trainer_for(data))))
+    return digest(_determinants(suite, data, summary, model, without_minutes(suite.trainer_of(model, data))))
 
 
 def _make_job(suite: Suite, data: str, summary: DataSummary, model: str, trainer: dict[str, Any], seed: int) -> Job:

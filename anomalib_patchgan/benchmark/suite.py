@@ -128,6 +128,7 @@ class Settings:
         method: Name of the model that the others are compared with.
         seeds: One run of every model on every data set for each, unless a data set has seeds of its own.
         threads: CPU threads of a job.
+        accelerator: Where models are trained and tested: ``cpu`` or ``gpu``. A row's ``trainer`` goes over it.
         store: Folder of the results; stores/<name> when not given.
         report: Folder of the report; reports/<name> when not given.
     """  # noqa: D415 - the first line is a heading of --help
@@ -137,6 +138,7 @@ class Settings:
     method: str
     seeds: list[int]
     threads: int = 2
+    accelerator: Literal["cpu", "gpu"] = "cpu"
     store: Path | None = None
     report: Path | None = None
 
@@ -161,6 +163,12 @@ class Suite(Settings):
         """Seeds of the runs on one data set."""
         own = self.data[data].seeds
         return self.seeds if own is None else own
+
+    def trainer_of(self, model: str, data: str) -> dict[str, Any]:
+        """Trainer arguments of a row on one data set."""
+        # The CPU is what a job takes anyway, and unsaid it leaves the keys of jobs as they always were.
+        everywhere = {} if self.accelerator == "cpu" else {"accelerator": self.accelerator}
+        return everywhere | self.models[model].trainer_for(data)
 
     @property
     def store_folder(self) -> Path:

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tiny_benchmark import TinyData
 from tiny_suite import MODELS, contents, runs_by_model, write_suite
 
@@ -75,6 +76,24 @@ def test_processes_give_the_bytes_that_this_process_gives(finished, tmp_path):
         for name in ("scores.parquet", "calibration.parquet", "maps.npz", "curves.parquet"):
             files = [store / "store" / "jobs" / first.key / name for store in (path.parent, other.parent)]
             assert files[0].read_bytes() == files[1].read_bytes(), name
+
+
+def test_suite_for_a_gpu_is_a_sentence_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    path = write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"]})
+    assert main(["benchmark", str(path), "--accelerator", "gpu"]) == 1
+    run = runs_by_model(path)["Tiny"]
+    assert run.error == "PyTorch finds no GPU here; expected one, or a suite with --accelerator cpu."
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("runner", ["in_process", "processes"])
+def test_suite_trains_and_tests_on_a_gpu_and_says_on_which(tmp_path, runner):
+    path = write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"]})
+    assert main(["benchmark", str(path), "--accelerator", "gpu", "--runner", runner]) == 0
+    run = runs_by_model(path)["Tiny"]
+    assert run.status == "finished"
+    assert run.environment["accelerator"] == f"cuda:0 ({torch.cuda.get_device_name(0)})"
 
 
 def test_jobs_of_one_data_set_read_it_once(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every row of the suite of phantoms, as it stands there, fits and scores a few images."""
+"""Every row of the suite of phantoms, as it stands there, fits and scores a few images, on a GPU too where one is."""
 
 from pathlib import Path
 
@@ -42,8 +42,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+ACCELERATORS = ["cpu", "gpu"] if torch.cuda.is_available() else ["cpu"]
+
+
+@pytest.mark.parametrize("accelerator", ACCELERATORS)
 @pytest.mark.parametrize("name", ROWS)
-def test_a_row_fits_and_gives_finite_scores_that_differ(name: str, pictures: Path, tmp_path: Path) -> None:
+def test_a_row_fits_and_gives_finite_scores_that_differ(
+    name: str, accelerator: str, pictures: Path, tmp_path: Path
+) -> None:
     assert backbones.efficientnet_lite0_wheel.__name__ == "efficientnet_lite0_wheel"
     row = SUITE.models[name]
     torch.manual_seed(0)
@@ -66,9 +72,9 @@ def test_a_row_fits_and_gives_finite_scores_that_differ(name: str, pictures: Pat
         default_root_dir=tmp_path,
         max_epochs=1,
         limit_train_batches=1,
-        accelerator="cpu",
+        accelerator=accelerator,
         devices=1,
-        deterministic=True,
+        deterministic=True if accelerator == "cpu" else "warn",
         **quiet,
     )
     engine.fit(model, datamodule=datamodule)

@@ -69,6 +69,17 @@ def test_overrides_of_a_data_set_go_over_the_arguments_of_a_model(content, write
     assert row.arguments_for("skin")["width"] == 8
 
 
+def test_accelerator_is_that_of_every_row_that_names_none_and_the_cpu_goes_without_saying(content, write):
+    content["models"]["Patch-GAN"]["overrides"]["brain"]["trainer"]["accelerator"] = "cpu"
+    path = write(content)
+    on_cpu, on_gpu = read_suite(path), read_suite(path, ["--accelerator", "gpu"])
+    assert on_cpu.trainer_of("v1.5 untrained", "brain") == {"max_steps": 1}
+    assert on_gpu.trainer_of("v1.5 untrained", "brain") == {"max_steps": 1, "accelerator": "gpu"}
+    assert on_gpu.trainer_of("Patch-GAN", "brain") == {"max_epochs": 5, "accelerator": "cpu"}
+    with pytest.raises(InputError, match="accelerator"):
+        read_suite(path, ["--accelerator", "abacus"])
+
+
 @pytest.mark.parametrize(
     ("options", "read", "expected"),
     [

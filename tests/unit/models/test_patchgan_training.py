@@ -78,6 +78,19 @@ def test_scores_are_those_of_32_bits_whatever_the_precision_of_training() -> Non
     assert torch.equal(scored.anomaly_map, expected.anomaly_map[:, 0])
 
 
+def test_no_product_of_a_score_is_rounded_to_tf32_and_other_products_are_as_they_were() -> None:
+    products = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
+    model = PatchGan(**SMALL, **PLAIN).eval()
+    seen = []
+    model.model.register_forward_pre_hook(lambda *_: seen.append([product.fp32_precision for product in products]))
+    before = [product.fp32_precision for product in products]
+    assert before[0] == "tf32"
+    with torch.inference_mode():
+        model.validation_step(ImageBatch(image=torch.rand(2, 3, 32, 32)))
+    assert seen == [["ieee", "ieee"]]
+    assert [product.fp32_precision for product in products] == before
+
+
 def test_the_novelty_distribution_is_fitted_where_it_is_needed_and_not_after_every_epoch(
     folder: Path,  # noqa: F811
     tmp_path: Path,
