@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -23,7 +23,7 @@ from anomalib_patchgan.data.photographs import PreparedPhotograph, prepare_photo
 from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, DiagnosisProtocol, Eligibility, PatchProtocol
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import read_photograph_size
+from anomalib_patchgan.io import balance_colours, read_photograph_size, skin_balance
 
 _WHOLE_IMAGE_SIZE = 128
 # Smaller pictures are icons or placeholders; enlarged to the working size they would show nothing.
@@ -36,9 +36,17 @@ class PhotographReader:
 
     Attributes:
         photographs: The photograph of each subject.
+        balances: By subject, the factors [3] of its colours; empty where colours stay as they are.
     """
 
     photographs: dict[str, PreparedPhotograph]
+    balances: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, photographs: dict[str, PreparedPhotograph], colour_constancy: bool) -> PhotographReader:
+        """A reader of photographs, with or without colour constancy."""
+        balanced = photographs if colour_constancy else {}
+        return cls(photographs, {name: skin_balance(photograph.colours) for name, photograph in balanced.items()})
 
     @property
     def fingerprint(self) -> str:
@@ -65,7 +73,9 @@ class PhotographReader:
         colours = np.ascontiguousarray(photograph.colours[rows, columns].transpose(2, 0, 1))
         lesion = photograph.lesion
         mask = None if lesion is None else np.array(lesion[rows, columns])
-        return colours.astype(np.float32) / np.float32(255), mask
+        image = colours.astype(np.float32) / np.float32(255)
+        balance = self.balances.get(sample["subject_id"])
+        return image if balance is None else balance_colours(image, balance), mask
 
 
 class Selection(Protocol):
@@ -156,6 +166,9 @@ class ISIC2016(MedicalDataModule):
         eval_batch_size: Images a step in validation and test.
         num_workers: Processes that read samples.
         working_size: Pixels of the shorter side that a photograph is brought to before anything else.
+        colour_constancy: Whether every photograph's colours are scaled so that its own skin is grey, see
+            :func:`~anomalib_patchgan.io.skin_balance`. A patch by itself does not say whether it is a
+            lesion or a darker skin; this brings in the skin around it.
         patch_size: ``patch``: side of a patch in pixels of the photograph at its working size.
         abnormal_lesion_fraction: ``patch``: smallest share of lesion pixels of an abnormal patch; patches with less,
             but some, are left out.
@@ -184,6 +197,7 @@ class ISIC2016(MedicalDataModule):
         eval_batch_size: int = 32,
         num_workers: int = 0,
         working_size: int = 256,
+        colour_constancy: bool = False,
         patch_size: int = 32,
         abnormal_lesion_fraction: float = 0.75,
         patches_per_image: int = 16,
@@ -217,6 +231,7 @@ class ISIC2016(MedicalDataModule):
         default_image_sizes = {"patch": patch_size, "diagnosis": _WHOLE_IMAGE_SIZE}
         self._selection = selections[choose(protocol, selections, "protocol")]
         self.working_size = working_size
+        self.colour_constancy = colour_constancy
         self._fractions = training_fractions(train_fraction, reference_fraction)
         super().__init__(
             root=root,
@@ -258,7 +273,7 @@ class ISIC2016(MedicalDataModule):
             groups,
             pd.concat(tables, ignore_index=True),
             excluded,
-            PhotographReader(photographs),
+            PhotographReader.of(photographs, self.colour_constancy),
             fingerprints=[
                 photograph.fingerprint(name, files[name].photograph) for name, photograph in photographs.items()
             ],
@@ -286,10 +301,10 @@ class ISIC2016(MedicalDataModule):
             "Preparing healthy twins",
         )
         twins.check(strict=True)
-        return PhotographReader(twins.prepared)
+        return PhotographReader.of(twins.prepared, self.colour_constancy)
 
     def _further_parameters(self) -> dict[str, Any]:
-        return {"working_size": self.working_size}
+        return {"working_size": self.working_size, "colour_constancy": self.colour_constancy}
 
 
 def _stratum(files: PhotographFiles) -> str:

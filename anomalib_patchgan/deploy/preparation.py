@@ -23,6 +23,7 @@ from anomalib_patchgan.io import (
     IntensityRange,
     NativeSpace,
     axial_volume,
+    balance_colours,
     read_dicom_grid,
     read_photograph,
     read_photograph_size,
@@ -30,6 +31,7 @@ from anomalib_patchgan.io import (
     read_volume,
     resize_image,
     scale_raster,
+    skin_balance,
 )
 
 if TYPE_CHECKING:
@@ -172,11 +174,13 @@ class PhotographPreparation:
         image_size: Height and width of the model's images.
         working_size: Pixels of the shorter side that a photograph is brought to first.
         patch_size: Side of a patch in pixels of the photograph at its working size; None takes it as a whole.
+        colour_constancy: Whether its colours are scaled so that its own skin is grey.
     """
 
     image_size: tuple[int, int]
     working_size: int
     patch_size: int | None = None
+    colour_constancy: bool = False
     modalities = ()
 
     def open(self, files: Sequence[Path]) -> PreparedInput:
@@ -186,7 +190,9 @@ class PhotographPreparation:
         with Image.open(path) as opened:
             if opened.mode.startswith(_DEEP_MODES):
                 raise InputError(f"{path}: found pixels of the kind {opened.mode}, expected 8 bits a channel.")
-        working = read_photograph(path, self.working_size).transpose(2, 0, 1)
+        colours = read_photograph(path, self.working_size)
+        balance = skin_balance(colours) if self.colour_constancy else None
+        working = colours.transpose(2, 0, 1)
         height, width = working.shape[1:]
         if min(height, width) < (self.patch_size or 1):
             raise InputError(f"{path}: found {height} x {width} pixels, expected {self.patch_size} or more a side.")
@@ -196,7 +202,8 @@ class PhotographPreparation:
         def read(tile: Tile) -> NDArray[np.float32]:
             window = places[tile.window]
             part = working[:, window.top : window.top + window.height, window.left : window.left + window.width]
-            return np.ascontiguousarray(part).astype(np.float32) / np.float32(255)
+            image = np.ascontiguousarray(part).astype(np.float32) / np.float32(255)
+            return image if balance is None else balance_colours(image, balance)
 
         def picture(_slice: int) -> NDArray[np.float32]:
             channels = working.astype(np.float32) / np.float32(255)
@@ -327,7 +334,8 @@ def preparation_of_card(card: Mapping[str, Any]) -> Preparation:
             intensity_range,
         )
     if "working_size" in parameters:
-        return PhotographPreparation(size, int(parameters["working_size"]), patch_size)
+        constant = bool(parameters.get("colour_constancy", False))
+        return PhotographPreparation(size, int(parameters["working_size"]), patch_size, constant)
     return RasterPreparation(size, intensity_range)
 
 

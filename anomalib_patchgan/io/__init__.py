@@ -3,6 +3,7 @@
 
 """Readers of volumes, DICOM, photographs, rasters and masks, and intensity scaling. Nothing here needs torch."""
 
+from anomalib_patchgan.io.colour import balance_colours, skin_balance
 from anomalib_patchgan.io.dicom import axial_volume, is_dicom, read_dicom_grid, read_dicom_series
 from anomalib_patchgan.io.images import (
     read_mask,
@@ -28,6 +29,7 @@ __all__ = [
     "Volume",
     "VolumeHeader",
     "axial_volume",
+    "balance_colours",
     "is_dicom",
     "read_dicom_grid",
     "read_dicom_series",
@@ -42,6 +44,7 @@ __all__ = [
     "resize_mask",
     "scale_raster",
     "size_with_shorter_side",
+    "skin_balance",
     "tissue_range",
     "write_png",
     "write_volume",

@@ -6,6 +6,8 @@
     anomalib-patchgan phantoms brats2019 --root work/brains --subjects 80 --seed 901 --spacing 1.5 --level medium
     python benchmarks/performance/held_out_corruptions.py work/brains --arguments '{"whole_image_share": 0.35}'
 
+With `--data skin_constancy` and phantoms of ISIC 2016 it does the same for patches of skin.
+
 For each kind the Patch-GAN of benchmarks/phantoms.yaml is trained on normal patches with the other kinds. Then normal
 patches of calibration subjects stand against themselves, corrupted by the held-out kind alone: over the whole patch,
 or in a small region of it. A number is the image AUROC of a ranking. Kinds that were trained on say little: what
@@ -29,14 +31,14 @@ from lightning import seed_everything
 from measuring import publish
 from sklearn.metrics import roc_auc_score
 
+from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.suite import read_suite
-from anomalib_patchgan.data import BraTS2019
 from anomalib_patchgan.models import PatchGan
 from anomalib_patchgan.models.patchgan.components import corruption
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
 
 # Data and model are those of this row.
-_SUITE, _ROW, _PATCHES = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN", "brain_patches"
+_SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN"
 # Share of whole-image corruptions by which extent, and draws of each.
 _EXTENTS, _DRAWS = {"whole patch": 1.0, "small region": 0.0}, 3
 # A corruption of a whole patch counts where it changed at least this share of the pixels visibly.
@@ -46,7 +48,8 @@ _COVERED = 0.5
 def main() -> None:
     """Train once for each held-out kind, and publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", type=Path, help="Brain phantoms, or BraTS 2019; labels are not used")
+    parser.add_argument("root", type=Path, help="Phantoms, or the collection itself; labels are not used")
+    parser.add_argument("--data", default="brain_patches", help="Name of a data set of the suite, of patches")
     parser.add_argument("--kinds", nargs="+", default=["intensity", "fill"], choices=sorted(corruption.CORRUPTIONS))
     parser.add_argument("--arguments", type=json.loads, default={}, help="Arguments of Patch-GAN to change, as JSON")
     parser.add_argument("--epochs", type=int, default=100)
@@ -56,7 +59,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     found = {
-        kind: held_out(options.root, kind, options.arguments, options.epochs, options.seed) for kind in options.kinds
+        kind: held_out(options.data, options.root, kind, options.arguments, options.epochs, options.seed)
+        for kind in options.kinds
     }
     rows = [
         [extent, ranking, *(f"{found[kind][extent, ranking]:.3f}" for kind in options.kinds)]
@@ -67,20 +71,23 @@ def main() -> None:
         "Image AUROC of kinds of corruption that were held out of training",
         ["extent", "ranking", *options.kinds],
         rows,
-        f"{options.root.name}, {options.epochs} epochs, seed {options.seed}, changed arguments {options.arguments}.",
+        f"{options.data} of {options.root.name}, {options.epochs} epochs, seed {options.seed}, "
+        f"changed arguments {options.arguments}.",
         options.out,
     )
 
 
-def held_out(root: Path, kind: str, arguments: dict[str, Any], epochs: int, seed: int) -> dict[tuple[str, str], float]:
+def held_out(
+    name: str, root: Path, kind: str, arguments: dict[str, Any], epochs: int, seed: int
+) -> dict[tuple[str, str], float]:
     """Train without a kind of corruption, and measure it: AUROC by extent and ranking."""
     chances = dict(corruption.CHANCES)
     corruption.CHANCES[kind] = 0.0
     seed_everything(seed, verbose=False)
     suite = read_suite(_SUITE)
-    settings = suite.models[_ROW].arguments_for(_PATCHES) | arguments
+    settings = suite.models[_ROW].arguments_for(name) | arguments
     model = PatchGan(**settings, evaluator=False, visualizer=False)
-    data = BraTS2019(**(suite.data[_PATCHES].init_args | {"root": root}))
+    data = Blueprint(suite.data[name].class_path, suite.data[name].init_args | {"root": root}, name).build()
     with tempfile.TemporaryDirectory() as folder:
         Engine(
             max_epochs=epochs,

@@ -49,6 +49,15 @@ def test_patches_are_of_the_frozen_brains(phantoms: Suite) -> None:
     assert patches.phantoms == frozen.phantoms
 
 
+def test_photographs_with_colour_constancy_are_the_frozen_ones(phantoms: Suite) -> None:
+    constant, frozen = phantoms.data["skin_constancy"], phantoms.data["skin_medium"]
+    assert constant.init_args == frozen.init_args | {"colour_constancy": True}
+    assert constant.phantoms == frozen.phantoms
+    for row in (row for row in phantoms.models.values() if row.runs_on("skin_constancy")):
+        assert row.arguments_for("skin_constancy") == row.arguments_for("skin_medium")
+        assert row.trainer_for("skin_constancy") == row.trainer_for("skin_medium")
+
+
 def test_levels_differ_from_the_shifted_set_in_level_and_seed_alone(phantoms: Suite) -> None:
     for level in LEVELS:
         shifted = phantoms.data[f"{level.split('_')[0]}_shifted"]

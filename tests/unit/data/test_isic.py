@@ -48,6 +48,19 @@ def test_a_patch_is_cut_from_its_photograph(datamodule, skin_tree):
     np.testing.assert_allclose(datamodule.test_data[5].image.numpy(), expected, atol=1e-6)
 
 
+def test_colour_constancy_makes_the_skin_of_every_photograph_grey_and_is_told(datamodule, skin_tree, prepared):
+    constant = ISIC2016(skin_tree, cache_dir=prepared, working_size=96, patch_size=16, colour_constancy=True)
+    constant.setup()
+    assert constant.card()["protocol_parameters"]["colour_constancy"] is True
+    assert datamodule.card()["protocol_parameters"]["colour_constancy"] is False
+    assert constant.train_data.samples["sample_id"].tolist() == datamodule.train_data.samples["sample_id"].tolist()
+    spread = []
+    for module in (datamodule, constant):
+        colours = np.stack([item.image.numpy().mean(axis=(1, 2)) for item in module.train_data])
+        spread.append(np.ptp(colours / colours.mean(axis=1, keepdims=True), axis=1).mean())
+    assert spread[1] < 0.2 * spread[0]
+
+
 def test_the_lesion_fraction_is_what_the_mask_says(datamodule):
     for index, fraction in enumerate(datamodule.test_data.samples["lesion_fraction"]):
         assert datamodule.test_data[index].gt_mask.float().mean().item() == pytest.approx(fraction)

@@ -23,6 +23,7 @@ from anomalib_patchgan.deploy.preparation import (
     preparation_to_plain,
 )
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import balance_colours, skin_balance
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,11 @@ def test_a_preparation_of_another_version_is_named(plain, message):
         ),
         ("patch", {"working_size": 256, "patch_size": 32}, PhotographPreparation((64, 64), 256, 32)),
         ("diagnosis", {"working_size": 256}, PhotographPreparation((64, 64), 256, None)),
+        (
+            "patch",
+            {"working_size": 256, "patch_size": 32, "colour_constancy": True},
+            PhotographPreparation((64, 64), 256, 32, colour_constancy=True),
+        ),
         ("diagnosis", {"intensity_range": [0, 80]}, RasterPreparation((64, 64), (0.0, 80.0))),
         ("diagnosis", {}, RasterPreparation((64, 64))),
     ],
@@ -103,6 +109,21 @@ def test_patches_cover_a_photograph_to_its_ends(tmp_path):
     images = list(prepared.images((16, 16)))
     np.testing.assert_allclose(images[0], photograph[:16, :16].transpose(2, 0, 1) / np.float32(255), rtol=1e-6)
     np.testing.assert_allclose(images[-1], photograph[-16:, -16:].transpose(2, 0, 1) / np.float32(255), rtol=1e-6)
+
+
+def test_colours_of_patches_are_balanced_by_the_whole_photograph_and_its_picture_is_as_it_was(tmp_path):
+    photograph = np.random.default_rng(0).integers(100, 140, (48, 64, 3)).astype(np.uint8)
+    photograph[..., 2] //= 2
+    photograph[16:32, 16:32] = (40, 20, 60)
+    Image.fromarray(photograph).save(tmp_path / "skin.png")
+    prepared = PhotographPreparation((16, 16), 48, 16, colour_constancy=True).open([tmp_path / "skin.png"])
+    images = dict(
+        zip(((tile.window.top, tile.window.left) for tile in prepared.tiles), prepared.images((16, 16)), strict=True)
+    )
+    expected = photograph[16:32, 16:32].transpose(2, 0, 1).astype(np.float32) / 255
+    np.testing.assert_array_equal(images[16, 16], balance_colours(expected, skin_balance(photograph)))
+    assert images[0, 0].mean(axis=(1, 2)) == pytest.approx([images[0, 0].mean()] * 3, rel=0.02)
+    np.testing.assert_allclose(prepared.picture(0), photograph.transpose(2, 0, 1) / 255, atol=1e-3)
 
 
 def test_a_photograph_of_sixteen_bits_is_refused(tmp_path):

@@ -14,6 +14,7 @@ from anomalib_patchgan.models.patchgan.components.corruption import (
     corrupt,
     draw_regions,
     pick,
+    shift_intensity,
     smooth_noise,
 )
 from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
@@ -178,6 +179,19 @@ def test_corruption_leaves_the_background_alone_and_grey_images_grey() -> None:
     assert 0 < changed.mean() < 1
     assert result.min() >= 0
     assert result.max() <= 1
+
+
+def test_half_of_the_shifts_of_what_has_colour_change_its_tint_and_grey_has_none() -> None:
+    grey = torch.full((400, 3, 8, 8), 0.5)
+    coloured = grey * torch.tensor([1.2, 1.0, 0.8]).view(1, 3, 1, 1)
+    opposite = []
+    for image in (coloured, grey):
+        moved = shift_intensity(image, draw_regions(image, whole_share=1.0)) - image
+        moved = moved.mean(dim=(2, 3))
+        opposite.append(float(((moved > 0).any(dim=1) & (moved < 0).any(dim=1)).float().mean()))
+    # Three channels that move at random go the same way one time in four.
+    assert 0.3 < opposite[0] < 0.45
+    assert opposite[1] == 0
 
 
 def test_more_whole_images_are_corrupted_where_more_are_asked_for() -> None:

@@ -117,13 +117,16 @@ def log_uniform(count: int, low: float, high: float, device: torch.device) -> Te
 
 
 def shift_intensity(image: Tensor, regions: Regions) -> Tensor:
-    """Brighten or darken, unevenly; the channels together for the greater part and apart for the rest."""
+    """Brighten or darken, unevenly; of what has colour, half changes its tint instead, each channel by itself."""
     count, channels, height, width = image.shape
     sign = torch.where(torch.rand(count, 1, 1, 1, device=image.device) < 0.5, -1.0, 1.0)
     amount = sign * log_uniform(count, 0.04, 0.5, image.device)
-    spread = 0.6 * torch.rand(count, 1, 1, 1, device=image.device) * grey_safe_noise(image, channels)
+    drawn = torch.rand(count, 1, 1, 1, device=image.device)
+    apart = grey_safe_noise(image, channels)
+    tinted = (drawn >= 0.5) & (apart != 0).any(dim=1, keepdim=True)
+    direction = torch.where(tinted, apart, 1 + 0.6 * drawn * apart)
     cloud = 0.3 * smooth_noise(count, 1, height, width, max(4, height // 8), image.device)
-    return image + regions.opacity * amount * (1 + spread) * (1 + cloud)
+    return image + regions.opacity * amount * direction * (1 + cloud)
 
 
 def fill(image: Tensor, regions: Regions) -> Tensor:

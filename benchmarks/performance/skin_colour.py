@@ -1,0 +1,66 @@
+# Copyright (C) 2026 The anomalib-patchgan authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Measures without a label of an abnormal patch what colour constancy takes away.
+
+    anomalib-patchgan phantoms isic2016 --root work/skin --train_images 120 --test_images 160 --seed 4242 \
+        --height 192 --width 256
+    python benchmarks/performance/skin_colour.py work/skin --working_size 192
+
+A patch can be told by its colour as far as the skin of different photographs differs less than lesion and skin of one.
+So the colours of the normal patches of training and calibration are compared: the logarithm of red and of blue over
+green, its standard deviation between photographs (of their means) and within them. As a rule to judge constancy by, it
+sees no lesion.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from measuring import publish
+
+from anomalib_patchgan.data import ISIC2016
+from anomalib_patchgan.data.dataset import MedicalDataset
+
+
+def main() -> None:
+    """Measure with and without constancy, and publish."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, help="ISIC 2016 part 1, or phantoms of it")
+    parser.add_argument("--working_size", type=int, default=256)
+    parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
+    options = parser.parse_args()
+    rows = []
+    for constant in (False, True):
+        data = ISIC2016(options.root, working_size=options.working_size, colour_constancy=constant)
+        data.setup()
+        between, within = spreads(pd.concat([colours(data.train_data), colours(data.val_data)]))
+        rows.append(["yes" if constant else "no", *(f"{value:.3f}" for value in (*between, *within))])
+    publish(
+        "Standard deviations of the colour of normal patches",
+        ["constancy", "red, between photographs", "blue, between", "red, within", "blue, within"],
+        rows,
+        f"{options.root.name}, working size {options.working_size}; logarithm of red or blue over green.",
+        options.out,
+    )
+
+
+def colours(data: MedicalDataset) -> pd.DataFrame:
+    """Logarithms of red and blue over green of every patch, with the photograph that it is of."""
+    means = np.stack([item.image.numpy().mean(axis=(1, 2)) for item in data])
+    logarithms = np.log(np.maximum(means, 1e-3))
+    ratios = logarithms[:, [0, 2]] - logarithms[:, [1]]
+    return pd.DataFrame(ratios, columns=["red", "blue"]).assign(photograph=data.samples["subject_id"].to_numpy())
+
+
+def spreads(patches: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Standard deviations between and within photographs, each [2]."""
+    photographs = patches.groupby("photograph")
+    return photographs.mean().std().to_numpy(), np.sqrt(photographs.var().mean().to_numpy())
+
+
+if __name__ == "__main__":
+    main()
