@@ -293,6 +293,7 @@ class MedicalDataModule(AnomalibDataModule):
             str(self.root.resolve()),
             self.protocol,
             asdict(self.eligibility),  # type: ignore[call-overload]
+            self._further_parameters(),
             self.image_size,
         ]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]

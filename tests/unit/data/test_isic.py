@@ -54,6 +54,8 @@ def test_colour_constancy_makes_the_skin_of_every_photograph_grey_and_is_told(da
     assert constant.card()["protocol_parameters"]["colour_constancy"] is True
     assert datamodule.card()["protocol_parameters"]["colour_constancy"] is False
     assert constant.train_data.samples["sample_id"].tolist() == datamodule.train_data.samples["sample_id"].tolist()
+    # Pictures that are shown of one must not be those of the other.
+    assert not set(constant.test_data.samples["image_path"]) & set(datamodule.test_data.samples["image_path"])
     spread = []
     for module in (datamodule, constant):
         colours = np.stack([item.image.numpy().mean(axis=(1, 2)) for item in module.train_data])
