@@ -58,6 +58,18 @@ def test_photographs_with_colour_constancy_are_the_frozen_ones(phantoms: Suite) 
         assert row.trainer_for("skin_constancy") == row.trainer_for("skin_medium")
 
 
+def test_slices_in_three_modalities_are_of_the_frozen_brains_and_every_row_reads_all_three(phantoms: Suite) -> None:
+    several, frozen = phantoms.data["brain_modalities"], phantoms.data["brain_medium"]
+    assert several.init_args == frozen.init_args | {"modality": ["flair", "t1ce", "t2"]}
+    assert several.phantoms == frozen.phantoms
+    rows = [row for row in phantoms.models.values() if row.runs_on("brain_modalities")]
+    assert len(rows) == 14
+    for row in rows:
+        three = {"channels": 3} if "channels" in row.init_args else {}
+        assert row.arguments_for("brain_modalities") == row.arguments_for("brain_medium") | three
+        assert row.trainer_for("brain_modalities") == row.trainer_for("brain_medium")
+
+
 def test_levels_differ_from_the_shifted_set_in_level_and_seed_alone(phantoms: Suite) -> None:
     for level in LEVELS:
         shifted = phantoms.data[f"{level.split('_')[0]}_shifted"]
