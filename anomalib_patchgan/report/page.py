@@ -7,7 +7,17 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from anomalib_patchgan.report import figures, lesions, overview, robustness, tables, tradeoffs, training, verdict
+from anomalib_patchgan.report import (
+    figures,
+    image_scores,
+    lesions,
+    overview,
+    robustness,
+    tables,
+    tradeoffs,
+    training,
+    verdict,
+)
 from anomalib_patchgan.report.drawing import Drawing
 from anomalib_patchgan.report.examples import RULE, TILES
 from anomalib_patchgan.report.files import replace_file, table_files
@@ -42,7 +52,7 @@ def write_report(store: Path, output: Path, command: str | None = None, pdf: boo
 
     ``index.html`` is the page and ``README.md`` its twin with the pictures in ``figures/``; ``tables/`` holds LaTeX;
     ``results``, ``robustness``, ``lesions`` and ``training`` are CSV and Parquet, each where there is something to put
-    into it. The same store gives the same bytes.
+    into it, and ``scores.parquet`` has every image's score. The same store gives the same bytes.
 
     Args:
         store: Folder of the result store.
@@ -144,7 +154,8 @@ def _data_files(findings: Findings, sections: list[Section]) -> dict[str, bytes]
         "lesions": [row for section in sections for row in lesions.csv_rows(section.data, section.lesion_studies)],
         "training": [row for section in sections for row in training.csv_rows(section.training)],
     }
-    return {name: content for table in rows for name, content in table_files(table, rows[table]).items()}
+    files = {name: content for table in rows for name, content in table_files(table, rows[table]).items()}
+    return files | image_scores.scores_file([image_scores.scores_table(data) for data in findings.data])
 
 
 def _remove_stale(output: Path, written: set[str]) -> None:
@@ -153,7 +164,7 @@ def _remove_stale(output: Path, written: set[str]) -> None:
         for path in sorted((output / folder).glob("*")):
             if path.name.startswith(own) and f"{folder}/{path.name}" not in written:
                 path.unlink()
-    for name in _DATA_FILES:
-        for kind in ("csv", "parquet"):
-            if f"{name}.{kind}" not in written:
-                (output / f"{name}.{kind}").unlink(missing_ok=True)
+    data_files = [f"{name}.{kind}" for name in _DATA_FILES for kind in ("csv", "parquet")]
+    for file in (*data_files, image_scores.FILE):
+        if file not in written:
+            (output / file).unlink(missing_ok=True)

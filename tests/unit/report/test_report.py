@@ -70,7 +70,7 @@ def test_the_page_is_returned_with_its_twin_and_its_table(report):
     assert report.name == "index.html"
     tables = {f"{name}.{kind}" for name in ("results", "lesions") for kind in ("csv", "parquet")}
     found = {path.name for path in report.parent.iterdir()}
-    assert found == {"index.html", "README.md", "figures", "tables"} | tables
+    assert found == {"index.html", "README.md", "figures", "tables", "scores.parquet"} | tables
 
 
 def test_the_page_is_well_formed_with_landmarks_and_unique_identifiers(report):
@@ -165,6 +165,30 @@ def test_the_table_holds_the_mean_over_seeds_of_the_stored_scores(report):
     text = text_of(report.read_text())
     assert f"{np.mean(aurocs):.3f}" in text
     assert "no map" in text
+
+
+def test_the_scores_of_all_images_give_every_number_of_the_table_again(report):
+    scores = pd.read_parquet(report.parent / "scores.parquet")
+    test = scores[scores["group"] == "test"]
+    for (data, model), row in pd.read_csv(report.parent / "results.csv").groupby(["data", "model"]):
+        seeds = [one for _, one in test[(test["data"] == data) & (test["model"] == model)].groupby("seed")]
+        assert len(seeds) == row["seeds_scored"].item()
+        aurocs = [metrics.roc_auc_score(one["label"], one["raw_score"]) for one in seeds]
+        precisions = [metrics.average_precision_score(one["label"], one["raw_score"]) for one in seeds]
+        assert row["image_auroc"].item() == pytest.approx(np.mean(aurocs))
+        assert row["average_precision"].item() == pytest.approx(np.mean(precisions))
+    calibration = scores[scores["group"] == "calibration"]
+    assert (calibration["label"] == 0).all()
+    assert calibration["predicted_label"].isna().all()
+    assert set(calibration["model"]) == set(test["model"])
+
+
+def test_the_scores_of_an_older_report_go(make_store, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "scores.parquet").write_bytes(b"old")
+    write_report(make_store(change=lambda run: None), out)
+    assert not (out / "scores.parquet").exists()
 
 
 def test_the_verdict_names_gaps_intervals_and_controls(report):
