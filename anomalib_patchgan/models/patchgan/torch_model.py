@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.patchgan.components.discriminator import JUDGEMENTS, PatchDiscriminator
+from anomalib_patchgan.models.patchgan.components.enlargement import enlargement
 from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution
@@ -68,6 +69,8 @@ class PatchGanModel(nn.Module):
     """
 
     masks: Tensor
+    down: Tensor
+    across: Tensor
     importance_offset: Tensor
 
     def __init__(
@@ -110,6 +113,10 @@ class PatchGanModel(nn.Module):
         self.ranker = ranker(OBSERVED + FEATURES, channels, ranker_width, patch_size, mirrored)
         self.evidence_trust = nn.Parameter(torch.zeros(EVIDENCE))
         self.register_buffer("masks", complementary_masks(rows, columns, mask_count), persistent=False)
+        # From patches to pixels, down and across the image; an interpolation would take a fourteenth of an 8-bit graph.
+        for name, cells, size in (("down", rows, image_size[0]), ("across", columns, image_size[1])):
+            matrix = enlargement(cells, size, "bilinear", torch.device("cpu"))
+            self.register_buffer(name, matrix.clone(), persistent=False)
         self.register_buffer("importance_offset", torch.zeros(()))
         # On a CPU a step of training is a seventh faster so, and a prediction a fifth.
         self.to(memory_format=torch.channels_last)
@@ -297,5 +304,4 @@ class PatchGanModel(nn.Module):
         Returns:
             [N, 1, H, W], >= 0.
         """
-        smooth = functional.interpolate(scores, scale_factor=float(self.patch_size), mode="bilinear")
-        return torch.sigmoid(pixels) * smooth
+        return torch.sigmoid(pixels) * (self.down @ (scores @ self.across.T))

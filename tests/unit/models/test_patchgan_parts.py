@@ -323,6 +323,13 @@ def test_scores_and_maps_have_the_input_size_at_any_multiple_of_the_patch(size: 
     assert torch.isfinite(output.anomaly_map).all()
 
 
+def test_the_map_is_the_bilinear_interpolation_of_the_scores_weighted_by_the_importance_of_each_pixel() -> None:
+    model = small_model(image_size=(24, 40))
+    scores, pixels = 5 * torch.rand(3, 1, 3, 5), torch.randn(3, 1, 24, 40)
+    expected = torch.sigmoid(pixels) * functional.interpolate(scores, size=(24, 40), mode="bilinear")
+    torch.testing.assert_close(model.to_map(scores, pixels), expected)
+
+
 def test_an_image_is_scored_alike_alone_and_in_a_batch() -> None:
     model = small_model()
     images = torch.rand(5, 3, 32, 32)

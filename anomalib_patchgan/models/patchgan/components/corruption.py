@@ -10,12 +10,13 @@ keeps it so.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from anomalib_patchgan.models.patchgan.components.enlargement import enlargement
 
 # Radius of a region as a share of the image's shorter side, log-uniform.
 SMALLEST_RADIUS, LARGEST_RADIUS = 0.02, 0.2
@@ -28,20 +29,11 @@ SECOND_SHARE = 0.4
 MORE_PLACES, MORE_SHARE = 2, 0.7
 
 
-@lru_cache(maxsize=64)
-def enlargement(cells: int, size: int, device: torch.device) -> Tensor:
-    """Matrix [size, cells] that interpolates cells to pixels (bicubic)."""
-    identity = torch.eye(cells, device=device).view(1, cells, cells, 1)
-    return functional.interpolate(identity, size=(size, 1), mode="bicubic", align_corners=False)[0, :, :, 0].T
-
-
 def smooth_noise(images: int, channels: int, height: int, width: int, cells: int, device: torch.device) -> Tensor:
-    """Smooth random field [images, channels, height, width], about standard normal, with this many cells a side.
-
-    Enlarged by two products of matrices, which is several times faster on a CPU than interpolation in two dimensions.
-    """
+    """Smooth random field [images, channels, height, width], about standard normal, with this many cells a side."""
     coarse = torch.randn(images, channels, cells, cells, device=device)
-    field = enlargement(cells, height, device) @ (coarse @ enlargement(cells, width, device).T)
+    down, across = (enlargement(cells, size, "bicubic", device) for size in (height, width))
+    field = down @ (coarse @ across.T)
     samples = field.flatten(1)
     deviation = (samples.square().mean(dim=1) - samples.mean(dim=1).square()).clamp_min(1e-12).sqrt()
     return field / deviation.view(-1, 1, 1, 1)
