@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from anomalib_patchgan.deploy.device import computes_bfloat16
 from anomalib_patchgan.deploy.export import Exporter
 from anomalib_patchgan.deploy.graph import quiet
-from anomalib_patchgan.deploy.runtimes import Outputs, Predict, UnsupportedError, run_onnx, run_openvino
+from anomalib_patchgan.deploy.runtimes import BATCH, OpenVinoRuntime, Outputs, Predict, UnsupportedError, run_onnx
 
 # Opens a backend on a model, in a folder of its own, with so many threads.
 Open = Callable[[Exporter, Path, int], Predict]
@@ -51,9 +51,24 @@ def open_pytorch(exporter: Exporter, folder: Path, threads: int) -> Predict:
         The backend.
     """
     del folder
-    predict = partial(run_torch, exporter.graph)
-    torch.set_num_threads(best_threads(predict, np.zeros((1, 3, *exporter.input_size), dtype=np.float32), threads))
-    return predict
+    return with_best_threads(partial(run_torch, exporter.graph), exporter.input_size, threads)
+
+
+def with_best_threads(predict: Predict, size: tuple[int, int], threads: int) -> Predict:
+    """Let PyTorch run one image, and several, each with as many threads as serve it best.
+
+    Args:
+        predict: Runs images in PyTorch.
+        size: Height and width of the images.
+        threads: Threads at most.
+    """
+    one, several = (best_threads(predict, np.zeros((count, 3, *size), np.float32), threads) for count in (1, BATCH))
+
+    def run(images: NDArray[np.float32]) -> Outputs:
+        torch.set_num_threads(one if len(images) == 1 else several)
+        return predict(images)
+
+    return run
 
 
 def best_threads(predict: Predict, images: NDArray[np.float32], threads: int) -> int:
@@ -72,29 +87,28 @@ def best_threads(predict: Predict, images: NDArray[np.float32], threads: int) ->
         torch.set_num_threads(count)
         return min(timeit.repeat(lambda: predict(images), repeat=10, number=3))
 
-    return min({1, threads}, key=seconds)
+    return threads if threads == 1 else min({1, threads}, key=seconds)
 
 
 def open_compiled(exporter: Exporter, folder: Path, threads: int) -> Predict:
-    """Run the module through ``torch.compile``, in 32 bits, on the CPU.
+    """Run the module through ``torch.compile``, in 32 bits, on the CPU, with as many of the threads as serve it best.
 
     Args:
         exporter: The model.
         folder: Unused.
-        threads: Threads of torch, for the whole process.
+        threads: Threads of torch at most, for the whole process.
 
     Raises:
         UnsupportedError: If the compiler cannot be used here, for instance where there is no C++ compiler.
     """
     del folder
-    torch.set_num_threads(threads)
     predict = partial(run_torch, torch.compile(exporter.graph))
     try:
         with quiet():
             predict(np.zeros((1, 3, *exporter.input_size), dtype=np.float32))
     except Exception as error:
         raise UnsupportedError(f"torch.compile: found {_first_line(error)}, expected it to run here.") from error
-    return predict
+    return with_best_threads(predict, exporter.input_size, threads)
 
 
 def open_onnxruntime(exporter: Exporter, folder: Path, threads: int) -> Predict:
@@ -127,7 +141,7 @@ def open_openvino(precision: str, exporter: Exporter, folder: Path, threads: int
     """
     if precision == "bf16" and not computes_bfloat16("CPU"):
         raise UnsupportedError("CPU: found no bfloat16 among what it computes in, expected it for this backend.")
-    return run_openvino(exporter.write(folder, precision), threads)
+    return OpenVinoRuntime(exporter.write(folder, precision), threads)
 
 
 def run_torch(graph: Callable[[torch.Tensor], Any], images: NDArray[np.float32]) -> Outputs:

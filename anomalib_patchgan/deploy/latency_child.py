@@ -26,7 +26,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from anomalib_patchgan.deploy.runtimes import Outputs, Predict
+    from anomalib_patchgan.deploy.runtimes import Predict
 
 BATCH = 16
 # What a workspace holds beside the exports.
@@ -49,57 +49,24 @@ class ModelOnly:
     """Runs images in memory.
 
     Args:
-        predict: Runs a batch synchronously.
+        predict: Runs a batch.
         images: Images [N, 3, H, W] in [0, 1].
-        many: Runs 8 batches of 16; None for one after the other.
     """
 
-    def __init__(self, predict: Predict, images: NDArray[np.float32], many: Callable[[], int] | None = None) -> None:
+    def __init__(self, predict: Predict, images: NDArray[np.float32]) -> None:
         self._predict = predict
         self._single = np.ascontiguousarray(images[:1])
-        self._batch = batch_of(images)
-        self._many = many
+        self._batch = np.ascontiguousarray(images[np.arange(BATCH) % len(images)])
 
     def once(self) -> None:
         """Run one image."""
         self._predict(self._single)
 
     def many(self) -> int:
-        """Run batches."""
-        if self._many is not None:
-            return self._many()
-        self._predict(self._batch)
-        return BATCH
+        """Run batches of 16, asynchronously where the runtime can."""
+        from anomalib_patchgan.deploy.runtimes import run_many
 
-
-class OpenVinoMany:
-    """Runs batches of 16 asynchronously, compiled for throughput.
-
-    Args:
-        path: The ``.xml`` file.
-        images: Images [N, 3, H, W] in [0, 1].
-        threads: Threads of inference.
-    """
-
-    def __init__(self, path: Path, images: NDArray[np.float32], threads: int) -> None:
-        import openvino
-
-        from anomalib_patchgan.deploy.device import compile_for
-        from anomalib_patchgan.deploy.identity import read_model
-
-        graph, identity = read_model(path)
-        graph.reshape([BATCH, *images.shape[1:]])
-        compiled = compile_for(graph, identity.inference_precision, "CPU", "throughput", threads)
-        self._queue = openvino.AsyncInferQueue(compiled)
-        self._batch = batch_of(images)
-
-    def __call__(self) -> int:
-        """Run two batches a request, so that none waits for the others at the end for long."""
-        count = 2 * len(self._queue)
-        for _ in range(count):
-            self._queue.start_async({0: self._batch})
-        self._queue.wait_all()
-        return count * BATCH
+        return run_many(self._predict, self._batch)
 
 
 class PredictorOnFiles:
@@ -190,16 +157,10 @@ class InferencerOnFiles:
         return len(self._files)
 
 
-def batch_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A batch of 16 of some images, again from the first where there are fewer."""
-    return np.ascontiguousarray(images[np.arange(BATCH) % len(images)])
-
-
 def _open_openvino(precision: str, workspace: Path, threads: int) -> Contender:
-    from anomalib_patchgan.deploy.runtimes import run_openvino
+    from anomalib_patchgan.deploy.runtimes import OpenVinoRuntime
 
-    images, path = np.load(workspace / IMAGES), workspace / precision / "model.xml"
-    return ModelOnly(run_openvino(path, threads), images, OpenVinoMany(path, images, threads))
+    return ModelOnly(OpenVinoRuntime(workspace / precision / "model.xml", threads), np.load(workspace / IMAGES))
 
 
 def _open_onnxruntime(workspace: Path, threads: int) -> Contender:
@@ -211,19 +172,13 @@ def _open_onnxruntime(workspace: Path, threads: int) -> Contender:
 def _open_torch(compile_it: bool, workspace: Path, threads: int) -> Contender:
     import torch
 
-    from anomalib_patchgan.deploy.backends import best_threads, run_torch
+    from anomalib_patchgan.deploy.backends import run_torch, with_best_threads
 
     # A file that the parent wrote a moment ago.
     graph = torch.load(workspace / GRAPH, weights_only=False)
     images = np.load(workspace / IMAGES)
     predict = partial(run_torch, torch.compile(graph) if compile_it else graph)
-    best = {len(some): best_threads(predict, some, threads) for some in (images[:1], batch_of(images))}
-
-    def run(some: NDArray[np.float32]) -> Outputs:
-        torch.set_num_threads(best[len(some)])
-        return predict(some)
-
-    return ModelOnly(run, images)
+    return ModelOnly(with_best_threads(predict, images.shape[2:], threads), images)
 
 
 def _open_predictor(precision: str, workspace: Path, threads: int) -> Contender:

@@ -19,7 +19,7 @@ from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE
 from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
 from anomalib_patchgan.deploy.identity import ModelIdentity, read_model
 from anomalib_patchgan.deploy.quantisation import interquartile_range
-from anomalib_patchgan.deploy.runtimes import Outputs, UnsupportedError, predict_all, run_openvino
+from anomalib_patchgan.deploy.runtimes import OpenVinoRuntime, Outputs, UnsupportedError, predict_all
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.evaluation.bootstrap import auroc_draws, draw_subjects, percentile_interval
 from anomalib_patchgan.evaluation.image import auroc
@@ -131,7 +131,7 @@ class ParityBench:
         name = f"openvino_{identity.precision}"
         self._check_identity(path, identity)
         try:
-            outputs = predict_all(run_openvino(path, self._threads), self._images)
+            outputs = predict_all(OpenVinoRuntime(path, self._threads), self._images)
         except UnsupportedError as error:
             return ParityRow(backend=name, precision=identity.precision, status=UNSUPPORTED, note=str(error))
         return self._compare(name, identity.precision, outputs, len(identity.quantised))
