@@ -187,8 +187,9 @@ def test_the_scores_of_an_older_report_go(make_store, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "scores.parquet").write_bytes(b"old")
-    write_report(make_store(change=lambda run: None), out)
+    page = write_report(make_store(change=lambda run: None), out)
     assert not (out / "scores.parquet").exists()
+    assert "scores.parquet" not in page.read_text()
 
 
 def test_the_verdict_names_gaps_intervals_and_controls(report):
