@@ -32,7 +32,6 @@ from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.latency_child import (
     ANOMALIB_EXPORT,
-    BATCH,
     CONTENDERS,
     FILES,
     GRAPH,
@@ -41,7 +40,7 @@ from anomalib_patchgan.deploy.latency_child import (
     STARTED_AT,
 )
 from anomalib_patchgan.deploy.preparation import RasterPreparation
-from anomalib_patchgan.deploy.runtimes import exported_bytes
+from anomalib_patchgan.deploy.runtimes import BATCH, exported_bytes
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import write_png
 

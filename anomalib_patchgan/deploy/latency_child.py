@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from anomalib_patchgan.deploy.runtimes import Predict
 
-BATCH = 16
 # What a workspace holds beside the exports.
 IMAGES, FILES, GRAPH, ONNX, ANOMALIB_EXPORT = "images.npy", "files", "graph.pt", "onnx", "anomalib"
 # Set by the parent: seconds since the epoch at which it started this process.
@@ -54,9 +53,11 @@ class ModelOnly:
     """
 
     def __init__(self, predict: Predict, images: NDArray[np.float32]) -> None:
+        from anomalib_patchgan.deploy.runtimes import batch_of, run_many
+
         self._predict = predict
         self._single = np.ascontiguousarray(images[:1])
-        self._batch = np.ascontiguousarray(images[np.arange(BATCH) % len(images)])
+        self._many = partial(run_many, predict, batch_of(images))
 
     def once(self) -> None:
         """Run one image."""
@@ -64,9 +65,7 @@ class ModelOnly:
 
     def many(self) -> int:
         """Run batches of 16, asynchronously where the runtime can."""
-        from anomalib_patchgan.deploy.runtimes import run_many
-
-        return run_many(self._predict, self._batch)
+        return self._many()
 
 
 class PredictorOnFiles:

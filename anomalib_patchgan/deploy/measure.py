@@ -17,10 +17,10 @@ from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE
 from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
 from anomalib_patchgan.deploy.parity import count_flips
 from anomalib_patchgan.deploy.runtimes import (
-    BATCH,
     Outputs,
     Predict,
     UnsupportedError,
+    batch_of,
     exported_bytes,
     predict_all,
     run_many,
@@ -119,7 +119,7 @@ def _parity(reference: Outputs, other: Outputs, labels: NDArray[np.int64]) -> di
 def _time_side_by_side(opened: dict[str, Predict], images: NDArray[np.float32]) -> dict[str, dict[str, float]]:
     """Latency percentiles in ms and throughput in images per second, backends taking turns round by round."""
     single = [np.ascontiguousarray(images[index % len(images)][None]) for index in range(CALLS)]
-    batch = np.ascontiguousarray(images[np.arange(BATCH) % len(images)])
+    batch = batch_of(images)
     latencies: dict[str, list[float]] = {name: [] for name in opened}
     rates: dict[str, list[float]] = {name: [] for name in opened}
     for predict in opened.values():

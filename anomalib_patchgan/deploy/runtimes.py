@@ -15,7 +15,7 @@ import openvino
 from numpy.typing import NDArray
 
 from anomalib_patchgan.deploy.device import compile_for
-from anomalib_patchgan.deploy.identity import LABEL, MAP, RAW_SCORE, SCORE, ModelIdentity, read_model
+from anomalib_patchgan.deploy.identity import LABEL, MAP, RAW_SCORE, SCORE, read_model
 from anomalib_patchgan.errors import InputError
 
 # What the CPU calls the layers of a network in its own graph.
@@ -84,21 +84,20 @@ class OpenVinoRuntime:
     """
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._path = path
+        self._model, self._identity = read_model(path)
         self._threads = threads
-        self._requests: dict[int, openvino.InferRequest] = {}
-        self._queues: dict[int, openvino.AsyncInferQueue] = {}
-        compiled, identity = self._compiled(1, "latency")
-        if identity.quantised and not eight_bit_executions(compiled):
+        self._has_map = any(MAP in output.get_names() for output in self._model.outputs)
+        compiled = self._compiled(1, "latency")
+        if self._identity.quantised and not eight_bit_executions(compiled):
             raise UnsupportedError("CPU: found no layer run in eight bits, expected some of a quantised model.")
-        self._requests[1] = compiled.create_infer_request()
-        self._has_map = any(MAP in output.get_names() for output in compiled.outputs)
+        self._requests = {1: compiled.create_infer_request()}
+        self._queues: dict[int, openvino.AsyncInferQueue] = {}
 
     def __call__(self, images: NDArray[np.float32]) -> Outputs:
         """Run images [N, 3, H, W] in one request."""
         count = len(images)
         if count not in self._requests:
-            self._requests[count] = self._compiled(count, "latency")[0].create_infer_request()
+            self._requests[count] = self._compiled(count, "latency").create_infer_request()
         request = self._requests[count]
         request.infer({0: images})
         raw, score, label = (request.get_tensor(name).data.copy() for name in (RAW_SCORE, SCORE, LABEL))
@@ -108,7 +107,7 @@ class OpenVinoRuntime:
         """Run a batch again and again, asynchronously; returns how many images were run."""
         batch = len(images)
         if batch not in self._queues:
-            self._queues[batch] = openvino.AsyncInferQueue(self._compiled(batch, "throughput")[0])
+            self._queues[batch] = openvino.AsyncInferQueue(self._compiled(batch, "throughput"))
         queue = self._queues[batch]
         # Two batches a request, so that none waits for the others at the end for long.
         count = 2 * len(queue)
@@ -117,11 +116,16 @@ class OpenVinoRuntime:
         queue.wait_all()
         return count * batch
 
-    def _compiled(self, batch: int, hint: str) -> tuple[openvino.CompiledModel, ModelIdentity]:
-        model, identity = read_model(self._path)
+    def _compiled(self, batch: int, hint: str) -> openvino.CompiledModel:
+        model = self._model.clone()
         _, *size = model.input(0).get_partial_shape()
         model.reshape([batch, *size])
-        return compile_for(model, identity.inference_precision, "CPU", hint, self._threads), identity
+        return compile_for(model, self._identity.inference_precision, "CPU", hint, self._threads)
+
+
+def batch_of(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A batch of 16 of some images, again from the first where there are fewer."""
+    return np.ascontiguousarray(images[np.arange(BATCH) % len(images)])
 
 
 def run_many(predict: Predict, images: NDArray[np.float32]) -> int:

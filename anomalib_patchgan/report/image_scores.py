@@ -3,7 +3,7 @@
 
 """The score of every image, published with the report, so that a reader can compute a number of the page again."""
 
-import io
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -16,42 +16,35 @@ _OF_RECORD = ["subject_id", "label"]
 _NAMES = ("data", "model", "group", "sample_id", "subject_id")
 
 
-def scores_table(data: DataResult) -> pd.DataFrame:
-    """Raw scores of a data set's images.
+def scores_file(results: Sequence[DataResult]) -> dict[str, bytes]:
+    """Raw scores of all images as a file, or nothing where no job has finished.
 
     Args:
-        data: Results on one data set.
+        results: Results on each data set.
 
     Returns:
         One row for each image, model and seed: ``data``, ``model``, ``seed``, ``group`` (``test``, or ``calibration``,
         the normal images that thresholds come from), ``sample_id``, ``subject_id``, ``label`` (0 or 1), ``raw_score``
         (the higher, the more abnormal) and ``predicted_label`` (the model's own; missing in calibration).
     """
-    if data.record is None:
-        return pd.DataFrame()
-    test = data.record.samples
-    tables = [_of_run(data.name, row, run, test) for row in data.results for run in row.runs]
-    return pd.concat(tables) if tables else pd.DataFrame()
-
-
-def scores_file(tables: list[pd.DataFrame]) -> dict[str, bytes]:
-    """The tables of all data sets as one file, or nothing where they have no row."""
-    filled = [table for table in tables if len(table)]
-    if not filled:
+    tables = [
+        _of_run(data.name, row, run, data.record.samples)
+        for data in results
+        if data.record is not None
+        for row in data.results
+        for run in row.runs
+    ]
+    if not tables:
         return {}
-    table = pd.concat(filled, ignore_index=True)
-    buffer = io.BytesIO()
-    table.astype(dict.fromkeys(_NAMES, "category")).to_parquet(buffer, index=False, compression="zstd")
-    return {FILE: buffer.getvalue()}
+    table = pd.concat(tables, ignore_index=True).astype(dict.fromkeys(_NAMES, "category"))
+    return {FILE: table.to_parquet(index=False, compression="zstd")}
 
 
 def _of_run(data: str, row: ModelResult, run: Run, test: pd.DataFrame) -> pd.DataFrame:
     """Test images of a run, which are known to be the record's in its order, then its calibration images."""
     parts = []
     if run.scores is not None:
-        parts.append(
-            run.scores.reset_index(drop=True).join(test.reset_index(drop=True)[_OF_RECORD]).assign(group="test")
-        )
+        parts.append(run.scores.join(test[_OF_RECORD]).assign(group="test"))
     if run.calibration is not None:
         parts.append(run.calibration.assign(group="calibration", label=0))
     table = pd.concat(parts, ignore_index=True).assign(data=data, model=row.model, seed=run.seed)

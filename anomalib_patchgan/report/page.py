@@ -155,7 +155,7 @@ def _data_files(findings: Findings, sections: list[Section]) -> dict[str, bytes]
         "training": [row for section in sections for row in training.csv_rows(section.training)],
     }
     files = {name: content for table in rows for name, content in table_files(table, rows[table]).items()}
-    return files | image_scores.scores_file([image_scores.scores_table(data) for data in findings.data])
+    return files | image_scores.scores_file(findings.data)
 
 
 def _remove_stale(output: Path, written: set[str]) -> None:

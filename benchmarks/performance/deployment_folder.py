@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from deployment_volume import run_all
 from measuring import interleaved, publish, ratios
 
-from anomalib_patchgan.deploy.latency_child import BATCH
 from anomalib_patchgan.deploy.predictor import Predictor
+from anomalib_patchgan.deploy.runtimes import BATCH
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 from measuring import interleaved, publish, ratios
 
-from anomalib_patchgan.deploy.latency_child import BATCH
 from anomalib_patchgan.deploy.predictor import Predictor
+from anomalib_patchgan.deploy.runtimes import BATCH
 
 _SHAPE = (240, 240, 155)
 

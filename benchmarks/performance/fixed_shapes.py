@@ -3,7 +3,7 @@
 
 """An exported graph compiled for one batch size, against the same graph compiled for any.
 
-python benchmarks/performance/fixed_shapes.py exported/fp32/model.xml exported/int8/model.xml
+    python benchmarks/performance/fixed_shapes.py exported/fp32/model.xml exported/int8/model.xml
 
 OpenVINO joins fewer operations where shapes are free, which costs most where little is left to compute.
 """
