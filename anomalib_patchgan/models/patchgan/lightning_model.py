@@ -325,8 +325,9 @@ class PatchGan(AnomalibModule):
         """
         scores, importance, pixels = self.model.batch_importance(image, intact)
         by_pixel = functional.binary_cross_entropy_with_logits(pixels, changed)
+        shown = self.model.shown(self.model.to_map(scores, pixels[::2]))
         scores, importance, share = scores.flatten(1), importance.flatten(1), share.flatten(1)
-        image_scores = learned(scores, importance[::2])
+        image_scores = learned(scores, importance[::2], shown)
         corrupted = (share[::2] >= CORRUPTED_SHARE).any(dim=1)
         # Pairs are made across processes, so that a step on several equals the step on one.
         importance, share, image_scores = map(from_all, (importance, share, image_scores))

@@ -289,10 +289,15 @@ class PatchGanModel(nn.Module):
         seen = self.rankable(observation, evidence)
         patches, pixels = self.ranker(seen, image, image - observation.reconstruction)
         importance = (patches - self.importance_offset).flatten(1)
+        anomaly_map = self.to_map(scores, pixels)
         return InferenceBatch(
-            pred_score=self.rank(scores.flatten(1), importance),
-            anomaly_map=self.to_map(scores, pixels),
+            pred_score=self.rank(scores.flatten(1), importance, self.shown(anomaly_map)),
+            anomaly_map=anomaly_map,
         )
+
+    def shown(self, anomaly_map: Tensor) -> Tensor:
+        """Mean of the map over each patch: [N, 1, H, W] -> [N, P]."""
+        return functional.avg_pool2d(anomaly_map, self.patch_size).flatten(1)
 
     def to_map(self, scores: Tensor, pixels: Tensor) -> Tensor:
         """Bring patch scores to pixels, each weighted by the importance of the pixel.

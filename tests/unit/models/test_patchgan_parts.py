@@ -274,12 +274,13 @@ def test_ranking_loss_falls_when_changed_patches_rank_first_and_is_zero_without_
 
 def test_rankings_score_images_as_their_rule_says() -> None:
     scores, importance = torch.tensor([[1.0, 4.0, 2.0, 3.0]]), torch.tensor([[-60.0, 60.0, -60.0, 20.0]])
-    found = {name: float(rule(scores, importance)) for name, rule in RANKINGS.items()}
+    shown = torch.tensor([[0.5, 2.0, 0.5, 1.0]])
+    found = {name: float(rule(scores, importance, shown)) for name, rule in RANKINGS.items()}
     assert found["mean"] == pytest.approx(2.5)
     assert found["max"] == pytest.approx(4.0)
     assert found["top"] == pytest.approx(4.0)
     assert found["author2020"] == pytest.approx(1.1 * 4.0 + 3.0)
-    assert found["learned"] == pytest.approx((60.0**2 * 4.0 + 20.0**2 * 3.0) / 4)
+    assert found["learned"] == pytest.approx((60.0 * 2.0 + 20.0 * 1.0) / 4)
     assert found["whole"] == pytest.approx(-10.0)
     assert set(found) == {"mean", "max", "top", "author2020", "learned", "whole"}
 

@@ -87,49 +87,49 @@ class PatchwiseRanker(nn.Module):
         return patches, to_pixels(patches, self.patch_size)
 
 
-def learned(scores: Tensor, importance: Tensor) -> Tensor:
-    """Mean of the scores, each times its importance above that of normal patches (softplus), squared.
+def learned(scores: Tensor, importance: Tensor, shown: Tensor) -> Tensor:
+    """Mean of what the map shows of each patch, times the patch's importance above that of normal patches (softplus).
 
-    Squared, so that a few patches of high importance outweigh many of middling importance. The weights are not
-    normalised to a sum of 1: how important the most important patch is, is itself evidence.
+    The weights are not normalised to a sum of 1: how important the most important patch is, is itself evidence.
     """
-    return (functional.softplus(importance).square() * scores).mean(dim=1)
+    del scores
+    return (functional.softplus(importance) * shown).mean(dim=1)
 
 
-def whole(scores: Tensor, importance: Tensor) -> Tensor:
+def whole(scores: Tensor, importance: Tensor, shown: Tensor) -> Tensor:
     """Mean importance logit of all patches, which may be negative: for images that a lesion fills.
 
     Where all patches are abnormal or none, their logits add up as independent pieces of evidence do (Neyman and
     Pearson, 1933), while ``learned`` asks whether there is an abnormal one somewhere.
     """
-    del scores
+    del scores, shown
     return importance.mean(dim=1)
 
 
-def mean(scores: Tensor, importance: Tensor) -> Tensor:
+def mean(scores: Tensor, importance: Tensor, shown: Tensor) -> Tensor:
     """Mean of the scores: no ranking."""
-    del importance
+    del importance, shown
     return scores.mean(dim=1)
 
 
-def maximum(scores: Tensor, importance: Tensor) -> Tensor:
+def maximum(scores: Tensor, importance: Tensor, shown: Tensor) -> Tensor:
     """The highest score."""
-    del importance
+    del importance, shown
     return scores.amax(dim=1)
 
 
-def top(scores: Tensor, importance: Tensor) -> Tensor:
+def top(scores: Tensor, importance: Tensor, shown: Tensor) -> Tensor:
     """Mean of the highest tenth of the scores, at least one."""
-    del importance
+    del importance, shown
     return scores.topk(max(1, scores.shape[1] // 10), dim=1).values.mean(dim=1)
 
 
-def author2020(scores: Tensor, importance: Tensor) -> Tensor:
+def author2020(scores: Tensor, importance: Tensor, shown: Tensor) -> Tensor:
     """The fixed rule of the first author's public 2019-2020 code: 1.1 x the highest + 1 x the second highest."""
-    del importance
+    del importance, shown
     highest = scores.topk(min(2, scores.shape[1]), dim=1).values
     return highest.sum(dim=1) + 0.1 * highest[:, 0]
 
 
-# Each rule maps patch scores [N, P] and importance logits [N, P] to image scores [N].
+# Each rule maps patch scores, importance logits and the map's mean over each patch, all [N, P], to image scores [N].
 RANKINGS = {"learned": learned, "whole": whole, "mean": mean, "max": maximum, "top": top, "author2020": author2020}
