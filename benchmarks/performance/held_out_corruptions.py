@@ -45,8 +45,8 @@ _SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN"
 _EXTENTS, _DRAWS = {"whole image": 1.0, "small region": 0.0}, 3
 # A corruption of a whole image counts where it changed at least this share of the pixels visibly.
 _COVERED = 0.5
-# What the row of the map is called.
-_MAP = "pixel AP of the map"
+# What the rows of the map are called.
+_MEAN, _MAP = "mean of the map", "pixel AP of the map"
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def main() -> None:
     rows = [
         [extent, ranking, *(f"{found[kind][extent, ranking]:.3f}" for kind in options.kinds)]
         for extent in _EXTENTS
-        for ranking in (*RANKINGS, _MAP)
+        for ranking in (*RANKINGS, _MEAN, _MAP)
     ]
     publish(
         "Kinds of corruption that were held out of training",
@@ -115,10 +115,15 @@ def held_out(
             intact = scored(network, normal)[0]
             aurocs = [auroc(intact, scored(network, image)[0], changed, share) for image, changed in draws]
             found[extent, ranking] = float(np.mean(aurocs))
-        image, changed = draws[0]
-        maps = np.concatenate([scored(network, normal)[1], scored(network, image)[1]])
-        target = torch.cat([torch.zeros_like(changed), changed]).numpy()
-        found[extent, _MAP] = float(average_precision_score(target.ravel() > 0, maps.ravel()))
+        intact = scored(network, normal)[1]
+        maps = [scored(network, image)[1] for image, _ in draws]
+        aurocs = [
+            auroc(intact.mean(axis=(1, 2, 3)), shown.mean(axis=(1, 2, 3)), changed, share)
+            for shown, (_, changed) in zip(maps, draws, strict=True)
+        ]
+        found[extent, _MEAN] = float(np.mean(aurocs))
+        target = torch.cat([torch.zeros_like(draws[0][1]), draws[0][1]]).numpy() > 0
+        found[extent, _MAP] = float(average_precision_score(target.ravel(), np.concatenate([intact, maps[0]]).ravel()))
     corruption.CHANCES.update(chances)
     return found
 
