@@ -118,8 +118,9 @@ class LineDisplay:
         print(text, file=self._stream, flush=True)
 
     def begin(self, jobs: int, done: int) -> None:
-        """Remember the numbers."""
+        """Print the numbers, since the first job can take long, and remember them."""
         self._jobs, self._done = jobs, done
+        self.say(f"{jobs - done} jobs to run, {done} done before")
 
     def start(self, title: str) -> Track:  # noqa: ARG002 - a line does without
         """Nothing: a line is printed when a job ends."""

@@ -208,7 +208,9 @@ def test_stopped_suite_keeps_what_is_done_and_goes_on_from_there(tmp_path, capsy
     models = {"Tiny": MODELS["Tiny"], "Stopped": MODELS["Raising"] | {"class_path": "tiny_benchmark.StoppedModel"}}
     path = write_suite(tmp_path / "suite", models)
     assert main(["benchmark", str(path), "--seeds=[0]"]) == 130
-    assert "stopped" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "2 jobs to run, 0 done before" in said
+    assert "stopped" in said
     store = Store(path.parent / "store")
     statuses = {job["model"]: store.run_status(job["key"]) for job in store.load_plan()["jobs"]}
     assert statuses == {"Tiny": "finished", "Stopped": None}
