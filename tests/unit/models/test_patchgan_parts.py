@@ -280,7 +280,7 @@ def test_rankings_score_images_as_their_rule_says() -> None:
     assert found["max"] == pytest.approx(4.0)
     assert found["top"] == pytest.approx(4.0)
     assert found["author2020"] == pytest.approx(1.1 * 4.0 + 3.0)
-    assert found["learned"] == pytest.approx((60.0 * 2.0 + 20.0 * 1.0) / 4)
+    assert found["learned"] == pytest.approx((60.0 * 2.0 + 20.0 * 1.0) / 4 + 0.03 * 2.5)
     assert found["whole"] == pytest.approx(-10.0)
     assert set(found) == {"mean", "max", "top", "author2020", "learned", "whole"}
 
