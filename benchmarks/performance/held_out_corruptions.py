@@ -36,8 +36,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.suite import read_suite
 from anomalib_patchgan.models import PatchGan
-from anomalib_patchgan.models.patchgan.components import corruption
-from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
+from anomalib_patchgan.models.components import corruption
+from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, learned
 
 # Data and model are those of this row.
 _SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN"
@@ -45,8 +45,11 @@ _SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN"
 _EXTENTS, _DRAWS = {"whole image": 1.0, "small region": 0.0}, 3
 # A corruption of a whole image counts where it changed at least this share of the pixels visibly.
 _COVERED = 0.5
-# Beside the model's rankings, what the map shows, without any importance of patches.
-_RULES = RANKINGS | {"mean of the map": lambda *patches: patches[-1].mean(dim=1)}
+# Beside the model's rankings: the map without any importance of patches, and the ranked part of ``learned``.
+_RULES = RANKINGS | {
+    "mean of the map": lambda *patches: patches[-1].mean(dim=1),
+    "learned, ranked part": lambda scores, *patches: learned(torch.zeros_like(scores), *patches),
+}
 _MAP = "pixel AP of the map"
 
 

@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import Compose, Resize
 
+from anomalib_patchgan.models.components.corruption import corrupt
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
-from anomalib_patchgan.models.patchgan.components.corruption import corrupt
+from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.masks import to_pixels
 from anomalib_patchgan.models.patchgan.components.processes import from_all
 from anomalib_patchgan.models.patchgan.components.ranker import learned
-from anomalib_patchgan.models.patchgan.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.loss import (
     adversarial_loss,
     discriminator_loss,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.models.components.enlargement import enlargement
 from anomalib_patchgan.models.patchgan.components.discriminator import JUDGEMENTS, PatchDiscriminator
-from anomalib_patchgan.models.patchgan.components.enlargement import enlargement
 from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution

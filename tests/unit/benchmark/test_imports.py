@@ -73,7 +73,7 @@ def test_imports_are_followed_wherever_they_stand(package, name, expected):
 
 def test_one_model_does_not_depend_on_another():
     own = behind(f"{MODELS}.PatchGan")
-    assert {"models/patchgan/torch_model.py", "models/patchgan/components/corruption.py"} <= own
+    assert {"models/patchgan/torch_model.py", "models/components/corruption.py"} <= own
     assert not {path for path in own if "alocc" in path or "f_anogan" in path}
 
 
@@ -81,8 +81,10 @@ def test_the_short_name_of_the_model_is_followed_too():
     assert behind("anomalib_patchgan.PatchGan") == behind(f"{MODELS}.PatchGan")
 
 
-def test_patch_scorer_depends_on_the_corruption_of_patchgan():
-    assert "models/patchgan/components/corruption.py" in behind(f"{MODELS}.PatchScorer")
+def test_patch_scorer_depends_on_the_corruption_that_patchgan_uses_and_not_on_patchgan():
+    own = behind(f"{MODELS}.PatchScorer")
+    assert "models/components/corruption.py" in own
+    assert not {path for path in own if "models/patchgan" in path}
 
 
 def test_nothing_that_importing_a_model_loads_is_missed():

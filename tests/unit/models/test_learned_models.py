@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models import Alocc, FAnoGan, PatchScorer
 from anomalib_patchgan.models.alocc.torch_model import AloccModel
+from anomalib_patchgan.models.components.corruption import corrupt
 from anomalib_patchgan.models.f_anogan.torch_model import FAnoGanModel
 from anomalib_patchgan.models.patch_scorer.torch_model import PatchScorerModel
-from anomalib_patchgan.models.patchgan.components.corruption import corrupt
 
 OFF = {"evaluator": False, "visualizer": False}
 

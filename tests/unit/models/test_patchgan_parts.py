@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.models.patchgan.components.corruption import (
+from anomalib_patchgan.models.components.corruption import (
     CORRUPTIONS,
     apply_corruptions,
     corrupt,
@@ -17,12 +17,12 @@ from anomalib_patchgan.models.patchgan.components.corruption import (
     shift_intensity,
     smooth_noise,
 )
+from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution, covariance, whitening
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
-from anomalib_patchgan.models.patchgan.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.loss import discriminator_loss, pairwise_ranking_loss
 from anomalib_patchgan.models.patchgan.torch_model import PatchGanModel
 

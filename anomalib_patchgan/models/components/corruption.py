@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anomalib_patchgan.models.patchgan.components.enlargement import enlargement
+from anomalib_patchgan.models.components.enlargement import enlargement
 
 # Radius of a region as a share of the image's shorter side, log-uniform.
 SMALLEST_RADIUS, LARGEST_RADIUS = 0.02, 0.2

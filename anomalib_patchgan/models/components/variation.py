@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from anomalib_patchgan.models.patchgan.components.corruption import smooth_noise
+from anomalib_patchgan.models.components.corruption import smooth_noise
 
 # Largest change, uniform around none: turn in radians, relative scale, shift relative to the image's side.
 TURN, SCALE, SHIFT = 0.15, 0.1, 0.05
