@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Synthetic local corruption of normal images: the label-free targets of the ranker and fakes for the discriminator.
+"""Synthetic local corruption of normal images: what Patch-GAN and the patch scorer learn from without a label.
 
 The families follow what the field uses to train without labels: intensity shifts (Meissen et al., 2022, on how far
 intensity alone carries), texture, cut-paste (Li et al., 2021), deformation and blur; extents from a few pixels to the
@@ -22,6 +22,8 @@ from anomalib_patchgan.models.components.enlargement import enlargement
 SMALLEST_RADIUS, LARGEST_RADIUS = 0.02, 0.2
 # A pixel counts as corrupted where it moved by at least this much (images are in [0, 1]).
 VISIBLE_CHANGE = 0.02
+# A patch counts as corrupted from this share of visibly changed pixels on, and as intact only without any.
+CORRUPTED_SHARE = 0.1
 # Share of corrupted images that are corrupted a second time, near the first place: lesions have cores and rims.
 SECOND_SHARE = 0.4
 # How often, and in which share of images, one more place is corrupted: a place costs little beside an image's pass

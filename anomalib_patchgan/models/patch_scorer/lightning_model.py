@@ -14,13 +14,10 @@ from anomalib.visualization import Visualizer
 from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRSchedulerConfig
 from torch.nn import functional
 
-from anomalib_patchgan.models.components.corruption import corrupt
+from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.learned import Learned
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patch_scorer.torch_model import PATCH, PatchScorerModel
-
-# A patch counts as corrupted from this share of visibly changed pixels on, and as intact only without any.
-CORRUPTED_SHARE = 0.1
 
 
 class PatchScorer(Learned):

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import Compose, Resize
 
-from anomalib_patchgan.models.components.corruption import corrupt
+from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.masks import to_pixels
@@ -38,8 +38,6 @@ from anomalib_patchgan.models.patchgan.torch_model import PatchGanModel
 
 logger = logging.getLogger(__name__)
 
-# A patch counts as corrupted from this share of visibly changed pixels on, and as intact only without any.
-CORRUPTED_SHARE = 0.1
 # Share of a batch that is left intact; the ranker, and the reconstructor around its masks, see the rest corrupted.
 INTACT_IMAGES = 1 / 3
 # Patches of either kind that enter the pairwise ranking loss of one step.
