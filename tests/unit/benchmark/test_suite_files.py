@@ -116,3 +116,13 @@ def test_thresholds_come_from_one_rule_in_every_row(suite: Suite) -> None:
     for name, row in suite.models.items():
         if row.class_path.startswith("anomalib.") or ".models.Cfa" in row.class_path:
             assert row.init_args["post_processor"] == {"class_path": own}, name
+
+
+def test_a_folder_holds_the_same_phantoms_in_every_suite() -> None:
+    # Suites are run one after the other in one checkout, and a folder of other phantoms is refused.
+    written: dict[str, object] = {}
+    for path in sorted(BENCHMARKS.glob("*.yaml")):
+        for entry in read_suite(path).data.values():
+            if entry.phantoms is not None:
+                root = str(entry.init_args["root"])
+                assert written.setdefault(root, entry.phantoms) == entry.phantoms, f"{path.name}: {root}"
