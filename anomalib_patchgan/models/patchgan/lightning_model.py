@@ -88,10 +88,6 @@ class PatchGan(AnomalibModule):
         mirrored (bool): Whether that context includes a patch's mirror image, left to right, as in anatomy that is
             nearly symmetric; elsewhere it costs a convolution and does no harm. Chosen by us.
             Defaults to ``True``.
-        own_scale (bool): Whether it includes the image in standard deviations from its own mean, beside the image as it
-            is; for patches of skin, which differ in colour and contrast more than a lesion does. Of slices of brains it
-            finds less in small regions. Chosen by us.
-            Defaults to ``False``.
         ranking (str): How the image's score follows from its patches: ``learned``; ``whole`` (mean of the learned
             importance, for images that a lesion fills, as under the protocol ``patch``); ``mean``, ``max``, ``top``
             (mean of the highest tenth) or ``author2020`` (1.1 x the highest + the second highest, a rule of the first
@@ -153,7 +149,6 @@ class PatchGan(AnomalibModule):
         novelty: bool = True,
         context: bool = True,
         mirrored: bool = True,
-        own_scale: bool = False,
         ranking: str = "learned",
         pixel_weight: float = 1.0,
         feature_weight: float = 0.1,
@@ -187,7 +182,6 @@ class PatchGan(AnomalibModule):
             novelty=novelty,
             context=context,
             mirrored=mirrored,
-            own_scale=own_scale,
             ranking=ranking,
         )
         self.corrupted_fakes = corrupted_fakes

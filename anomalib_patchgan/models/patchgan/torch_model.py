@@ -62,7 +62,6 @@ class PatchGanModel(nn.Module):
         novelty: Whether evidence is compared with its fitted distribution, or only brought to scale.
         context: Whether the ranker sees the image around a patch, or the patch's evidence alone.
         mirrored: Whether that context includes a patch's mirror image, left to right.
-        own_scale: Whether it includes the image in standard deviations from its own mean.
         ranking: Name of a rule in ``RANKINGS``.
 
     Raises:
@@ -87,7 +86,6 @@ class PatchGanModel(nn.Module):
         novelty: bool,
         context: bool,
         mirrored: bool,
-        own_scale: bool,
         ranking: str,
     ) -> None:
         super().__init__()
@@ -112,9 +110,7 @@ class PatchGanModel(nn.Module):
         self.feature_novelty = NoveltyDistribution(FEATURES, rows, columns)
         self.evidence_novelty = NoveltyDistribution(EVIDENCE, rows, columns)
         ranker = PatchRanker if context else PatchwiseRanker
-        self.ranker = ranker(
-            OBSERVED + FEATURES, channels, ranker_width, patch_size, mirrored=mirrored, own_scale=own_scale
-        )
+        self.ranker = ranker(OBSERVED + FEATURES, channels, ranker_width, patch_size, mirrored)
         self.evidence_trust = nn.Parameter(torch.zeros(EVIDENCE))
         self.register_buffer("masks", complementary_masks(rows, columns, mask_count), persistent=False)
         # From patches to pixels, down and across the image; an interpolation would take a fourteenth of an 8-bit graph.

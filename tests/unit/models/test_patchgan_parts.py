@@ -21,7 +21,7 @@ from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution, covariance, whitening
-from anomalib_patchgan.models.patchgan.components.ranker import FLAT, RANKINGS, PatchRanker, standardised
+from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
 from anomalib_patchgan.models.patchgan.loss import discriminator_loss, pairwise_ranking_loss
 from anomalib_patchgan.models.patchgan.torch_model import PatchGanModel
@@ -45,7 +45,6 @@ def small_model(size: int = 32, **changes: object) -> PatchGanModel:
         "novelty": True,
         "context": True,
         "mirrored": True,
-        "own_scale": True,
         "ranking": "learned",
     }
     return PatchGanModel(**(arguments | changes)).eval()
@@ -166,39 +165,10 @@ def test_only_a_mirrored_ranker_compares_the_two_sides_of_an_image() -> None:
     changed = torch.cat([image[..., :216], other[..., 216:]], dim=3)
     evidence = torch.zeros(1, 4, 32, 32)
     for mirrored in (True, False):
-        ranker = PatchRanker(4, 1, 8, 8, mirrored=mirrored, own_scale=False)
+        ranker = PatchRanker(4, 1, 8, 8, mirrored)
         torch.nn.init.zeros_(ranker.network.whole.weight)
         before, after = (ranker(evidence, seen, torch.zeros_like(seen))[1][..., :40] for seen in (image, changed))
         assert torch.equal(before, after) != mirrored
-
-
-def test_the_own_scale_of_an_image_is_that_of_its_foreground_and_forgets_brightness_and_contrast() -> None:
-    image = torch.zeros(2, 3, 32, 32)
-    image[..., 8:24, 4:20] = 0.3 + 0.2 * torch.rand(2, 3, 16, 16)
-    foreground = (image > 0).float()
-    found = standardised(image)
-    assert torch.equal(found * foreground, found)
-    inside = found[..., 8:24, 4:20]
-    assert torch.allclose(inside.mean(dim=(2, 3)), torch.zeros(2, 3), atol=1e-5)
-    expected = image[..., 8:24, 4:20] - image[..., 8:24, 4:20].mean(dim=(2, 3), keepdim=True)
-    deviation = (expected.square().mean(dim=(1, 2, 3), keepdim=True) + FLAT**2).sqrt()
-    assert torch.allclose(inside, expected / deviation, atol=1e-5)
-    other = standardised(foreground * (0.1 + 1.3 * image))
-    assert torch.allclose(other, found, atol=0.02)
-    assert torch.isfinite(standardised(torch.zeros(1, 3, 32, 32))).all()
-    assert standardised(torch.full((1, 3, 32, 32), 0.4)).abs().max() < 1e-3
-
-
-def test_only_a_ranker_on_an_images_own_scale_reads_a_place_relative_to_the_rest() -> None:
-    image = torch.rand(1, 1, 256, 256)
-    changed = image.clone()
-    changed[..., 216:] = (0.5 * changed[..., 216:]).clamp_min(0.01)
-    evidence = torch.zeros(1, 4, 32, 32)
-    for own_scale in (True, False):
-        ranker = PatchRanker(4, 1, 8, 8, mirrored=False, own_scale=own_scale)
-        torch.nn.init.zeros_(ranker.network.whole.weight)
-        before, after = (ranker(evidence, seen, torch.zeros_like(seen))[1][..., :40] for seen in (image, changed))
-        assert torch.equal(before, after) != own_scale
 
 
 def test_corruption_leaves_the_background_alone_and_grey_images_grey() -> None:

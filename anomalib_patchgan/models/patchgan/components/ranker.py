@@ -17,28 +17,6 @@ RARE = -3.0
 # Weight of the unranked novelty beside the ranked in an image's score, by kinds of corruption left out of training.
 # More finds more of what covers an image, and costs small regions of the kinds that were shown (docs/results.md).
 UNRANKED = 0.03
-# Least standard deviation that an image is taken to have, in units of its range [0, 1]: noise alone has no scale.
-FLAT = 0.01
-
-
-def standardised(image: Tensor) -> Tensor:
-    """Take images in standard deviations from their own mean, each channel from its own.
-
-    Images of other subjects differ in their mean and contrast more than a faint lesion differs from what surrounds it.
-
-    Args:
-        image: [N, C, H, W] in [0, 1]. Pixels that are 0 in all channels are background and do not count.
-
-    Returns:
-        [N, C, H, W]; 0 in the background. One standard deviation of an image is that of all its channels, and at least
-        ``FLAT``.
-    """
-    foreground = (image.amax(dim=1, keepdim=True) > 0).to(image.dtype)
-    # Means and not sums: those of a large image are more than half precision holds.
-    covered = foreground.mean(dim=(2, 3), keepdim=True).clamp_min(1e-3)
-    centred = (image - (image * foreground).mean(dim=(2, 3), keepdim=True) / covered) * foreground
-    variance = centred.square().mean(dim=(1, 2, 3), keepdim=True) / covered
-    return centred / (variance + FLAT**2).sqrt()
 
 
 class PatchRanker(nn.Module):
@@ -47,8 +25,7 @@ class PatchRanker(nn.Module):
     The context is read from the image and its reconstruction; the patches' evidence joins at an eighth of the
     resolution, where dilated convolutions and the mean over the whole image let the same evidence rank differently in
     other surroundings. Where the ranker is mirrored, a place's surroundings include the other side of the image: most
-    anatomy is nearly symmetric, and few lesions are. Where it reads the image on its own scale too, it sees what a
-    patch is relative to its own image.
+    anatomy is nearly symmetric, and few lesions are.
 
     Args:
         evidence: Channels of evidence and features per patch.
@@ -56,17 +33,12 @@ class PatchRanker(nn.Module):
         width: Channels at a quarter of the resolution; twice as many at an eighth.
         patch_size: Side of a patch in pixels, a multiple of 8.
         mirrored: Whether a place is compared with its mirror image, left to right.
-        own_scale: Whether the image is also read in standard deviations from its own mean.
     """
 
-    def __init__(
-        self, evidence: int, channels: int, width: int, patch_size: int, *, mirrored: bool, own_scale: bool
-    ) -> None:
+    def __init__(self, evidence: int, channels: int, width: int, patch_size: int, mirrored: bool) -> None:
         super().__init__()
         self.cells = patch_size // STRIDE
-        self.own_scale = own_scale
-        images = 3 if own_scale else 2
-        self.network = FoldedUNet(images * channels, 1, width, joined=evidence, mirrored=mirrored)
+        self.network = FoldedUNet(2 * channels, 1, width, joined=evidence, mirrored=mirrored)
         self.leave = nn.Conv2d(2 * width, 1, 1)
         nn.init.constant_(cast("Tensor", self.network.leave.bias), RARE)
 
@@ -82,11 +54,8 @@ class PatchRanker(nn.Module):
             Importance logits of the patches [N, 1, rows, columns] and of the pixels [N, 1, H, W]; the higher, the
             sooner one is looked at.
         """
-        # All brought to about the same size.
-        context = [image - 0.5, 4 * discrepancy]
-        if self.own_scale:
-            context.append(0.3 * standardised(image))
-        pixels, inner = self.network(torch.cat(context, dim=1), to_pixels(evidence, self.cells))
+        pair = torch.cat([image - 0.5, 4 * discrepancy], dim=1)
+        pixels, inner = self.network(pair, to_pixels(evidence, self.cells))
         patches = functional.avg_pool2d(self.leave(functional.leaky_relu(inner, 0.2)), self.cells)
         return patches + functional.avg_pool2d(pixels, STRIDE * self.cells), pixels
 
@@ -100,14 +69,11 @@ class PatchwiseRanker(nn.Module):
         width: Half of the hidden units.
         patch_size: Side of a patch in pixels.
         mirrored: Unused.
-        own_scale: Unused.
     """
 
-    def __init__(
-        self, evidence: int, channels: int, width: int, patch_size: int, *, mirrored: bool, own_scale: bool
-    ) -> None:
+    def __init__(self, evidence: int, channels: int, width: int, patch_size: int, mirrored: bool) -> None:
         super().__init__()
-        del channels, mirrored, own_scale
+        del channels, mirrored
         self.patch_size = patch_size
         self.layers = nn.Sequential(
             nn.Conv2d(evidence, 2 * width, 1),
