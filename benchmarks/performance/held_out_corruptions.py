@@ -67,7 +67,8 @@ def flat_shift(image: torch.Tensor, whole_share: float) -> tuple[torch.Tensor, t
     tint = corruption.grey_safe_noise(image, image.shape[1])
     tinted = (torch.rand(len(image), 1, 1, 1) < 0.5) & (tint != 0).any(dim=1, keepdim=True)
     amount = sign * corruption.log_uniform(len(image), 0.04, 0.5, image.device)
-    return with_changes(image, image + region * amount * torch.where(tinted, tint, torch.ones_like(tint)))
+    result = (image + region * amount * torch.where(tinted, tint, torch.ones_like(tint))).clamp(0, 1)
+    return result, corruption.visibly_changed(image, result)
 
 
 def contrast(image: torch.Tensor, whole_share: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -76,13 +77,8 @@ def contrast(image: torch.Tensor, whole_share: float) -> tuple[torch.Tensor, tor
     foreground = (image.amax(dim=1, keepdim=True) > 0).float()
     mean = (image * foreground).mean(dim=(2, 3), keepdim=True) / foreground.mean(dim=(2, 3), keepdim=True)
     factor = torch.tensor(_CONTRASTS)[torch.randint(len(_CONTRASTS), (len(image), 1, 1, 1))]
-    return with_changes(image, image + region * (factor - 1) * (image - mean))
-
-
-def with_changes(before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The altered images in [0, 1], and [N, 1, H, W] with 1 where a pixel changed visibly."""
-    after = after.clamp(0, 1)
-    return after, ((after - before).abs().amax(dim=1, keepdim=True) >= corruption.VISIBLE_CHANGE).to(before.dtype)
+    result = (image + region * (factor - 1) * (image - mean)).clamp(0, 1)
+    return result, corruption.visibly_changed(image, result)
 
 
 _HELD_OUT = "what was held out"
@@ -147,27 +143,32 @@ def held_out(
     corruption.CHANCES.update({name: float(name == kind) for name in chances})
     network = model.model.eval()
     normal = torch.cat([model.pre_processor(batch.image) for batch in data.val_dataloader()])
+    # One pass for all rankings: they differ in nothing but how patches are summed up.
+    network.rank = lambda *patches: torch.stack([rule(*patches) for rule in _RULES.values()], dim=1)
+    intact, intact_maps = scored(network, normal)
     found = {}
     for shown, corrupt in {_HELD_OUT: corruption.corrupt, **_PLAIN}.items():
         for extent, share in _EXTENTS.items():
             torch.manual_seed(seed)
             draws = [corrupt(normal, share) for _ in range(_DRAWS)]
-            for ranking, rule in _RULES.items():
-                network.rank = rule
-                intact = scored(network, normal)[0]
-                aurocs = [auroc(intact, scored(network, image)[0], changed, share) for image, changed in draws]
+            scores, maps = zip(*(scored(network, image) for image, _ in draws), strict=True)
+            changes = [changed for _, changed in draws]
+            for column, ranking in enumerate(_RULES):
+                aurocs = [
+                    auroc(intact[:, column], drawn[:, column], changed, share)
+                    for drawn, changed in zip(scores, changes, strict=True)
+                ]
                 found[shown, extent, ranking] = float(np.mean(aurocs))
-            image, changed = draws[0]
-            maps = np.concatenate([scored(network, normal)[1], scored(network, image)[1]])
-            target = torch.cat([torch.zeros_like(changed), changed]).numpy() > 0
-            found[shown, extent, _MAP] = float(average_precision_score(target.ravel(), maps.ravel()))
+            target = torch.cat([torch.zeros_like(changes[0]), changes[0]]).numpy() > 0
+            both = np.concatenate([intact_maps, maps[0]])
+            found[shown, extent, _MAP] = float(average_precision_score(target.ravel(), both.ravel()))
     corruption.CHANCES.update(chances)
     return found
 
 
 @torch.no_grad()
 def scored(network: torch.nn.Module, images: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Raw image scores [N] and maps [N, 1, H, W] of images [N, 3, H, W]."""
+    """Raw image scores [N, rankings] and maps [N, 1, H, W] of images [N, 3, H, W]."""
     parts = [network(batch) for batch in images.split(64)]
     image_scores = torch.cat([part.pred_score for part in parts])
     maps = torch.cat([part.anomaly_map for part in parts])

@@ -225,8 +225,12 @@ def corrupt(image: Tensor, whole_share: float) -> tuple[Tensor, Tensor]:
         more = torch.rand(len(image), device=image.device) < MORE_SHARE
         if more.any():
             result[more] = apply_corruptions(result[more], draw_regions(image[more], 0.0))
-    changed = ((result - image).abs().amax(dim=1, keepdim=True) >= VISIBLE_CHANGE).to(image.dtype)
-    return result, changed
+    return result, visibly_changed(image, result)
+
+
+def visibly_changed(before: Tensor, after: Tensor) -> Tensor:
+    """Where two images [N, C, H, W] differ visibly in a channel: [N, 1, H, W], 1 or 0."""
+    return ((after - before).abs().amax(dim=1, keepdim=True) >= VISIBLE_CHANGE).to(before.dtype)
 
 
 def apply_corruptions(image: Tensor, regions: Regions) -> Tensor:
