@@ -17,8 +17,9 @@ much as the departure from normal.
 
 **A kind that was left out shares that look as well**: most kinds are drawn with the same smooth noise, and a network
 that is better at seeing it looks as if it had learned what normal is (docs/results.md tells of a choice that failed
-so). So every network is also measured on two plain alterations that have no texture of their own and that no training
-shows: a shift that is the same at all pixels of the region, and a change of contrast around the image's mean.
+so). So every network, also one from whose training nothing was left out (`nothing`), is measured on alterations that
+no code of the corruptions draws: a shift that is the same at all pixels of the region, or rises across the image; a
+change of contrast around the image's mean; another gamma; and the image's own tone with the detail of another image.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ import json
 import logging
 import tempfile
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +40,13 @@ from anomalib.engine import Engine
 from lightning import seed_everything
 from measuring import publish
 from sklearn.metrics import average_precision_score, roc_auc_score
+from torch.nn import functional
 
 from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.suite import read_suite
 from anomalib_patchgan.models import PatchGan
 from anomalib_patchgan.models.components import corruption
-from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, learned
+from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
 
 # Data and model are those of this row.
 _SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN"
@@ -50,39 +54,85 @@ _SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN"
 _EXTENTS, _DRAWS = {"whole image": 1.0, "small region": 0.0}, 3
 # By which a change of contrast multiplies what differs from the image's mean, one or the other.
 _CONTRASTS = (0.4, 2.5)
+# Exponents of a change of gamma, one or the other.
+_GAMMAS = (0.6, 1.7)
+# What no alteration is named by: a network from whose training no kind was left out, measured on all kinds.
+_NOTHING = "nothing"
 # A corruption of a whole image counts where it changed at least this share of the pixels visibly.
 _COVERED = 0.5
-# Beside the model's rankings: the map without any importance of patches, and the ranked part of ``learned``.
+# Beside the model's rankings: the map without any importance of patches.
 _RULES = RANKINGS | {
     "mean of the map": lambda *patches: patches[-1].mean(dim=1),
-    "learned, ranked part": lambda scores, *patches: learned(torch.zeros_like(scores), *patches),
 }
 _MAP = "pixel AP of the map"
 
 
-def flat_shift(image: torch.Tensor, whole_share: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Brighten or darken a region evenly, or tint it where there is colour; as :func:`corruption.corrupt` otherwise."""
-    region = corruption.draw_regions(image, whole_share).opacity
-    sign = 1 - 2 * torch.randint(2, (len(image), 1, 1, 1))
+# Each maps images [N, C, H, W] in [0, 1] to altered ones, which are then shown in a region of the foreground.
+
+
+def flat_shift(image: torch.Tensor) -> torch.Tensor:
+    """Brighten or darken evenly, or tint where there is colour."""
     tint = corruption.grey_safe_noise(image, image.shape[1])
-    tinted = (torch.rand(len(image), 1, 1, 1) < 0.5) & (tint != 0).any(dim=1, keepdim=True)
-    amount = sign * corruption.log_uniform(len(image), 0.04, 0.5, image.device)
-    result = (image + region * amount * torch.where(tinted, tint, torch.ones_like(tint))).clamp(0, 1)
-    return result, corruption.visibly_changed(image, result)
+    tinted = (corruption.coin(len(image), image.device) > 0) & (tint != 0).any(dim=1, keepdim=True)
+    return image + shift(image) * torch.where(tinted, tint, torch.ones_like(tint))
 
 
-def contrast(image: torch.Tensor, whole_share: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stretch or flatten what differs from the foreground's mean; as :func:`corruption.corrupt` otherwise."""
-    region = corruption.draw_regions(image, whole_share).opacity
+def rising_shift(image: torch.Tensor) -> torch.Tensor:
+    """Brighten or darken, more to one side than to the other."""
+    angle = 2 * torch.pi * torch.rand(len(image), 1, 1, 1)
+    down, across = (torch.linspace(-1, 1, size) for size in image.shape[2:])
+    return image + shift(image) * (1 + 0.6 * (angle.sin() * down.view(-1, 1) + angle.cos() * across))
+
+
+def shift(image: torch.Tensor) -> torch.Tensor:
+    """Draw a change of brightness of either sign [N, 1, 1, 1]."""
+    count, device = len(image), image.device
+    return (1 - 2 * corruption.coin(count, device)) * corruption.log_uniform(count, 0.04, 0.5, device)
+
+
+def contrast(image: torch.Tensor) -> torch.Tensor:
+    """Stretch or flatten what differs from the foreground's mean."""
     foreground = (image.amax(dim=1, keepdim=True) > 0).float()
     mean = (image * foreground).mean(dim=(2, 3), keepdim=True) / foreground.mean(dim=(2, 3), keepdim=True)
-    factor = torch.tensor(_CONTRASTS)[torch.randint(len(_CONTRASTS), (len(image), 1, 1, 1))]
-    result = (image + region * (factor - 1) * (image - mean)).clamp(0, 1)
+    return image + (one_of(_CONTRASTS, len(image)) - 1) * (image - mean)
+
+
+def gamma(image: torch.Tensor) -> torch.Tensor:
+    """Darken or brighten the middle of the range."""
+    return image ** one_of(_GAMMAS, len(image))
+
+
+def other_detail(image: torch.Tensor) -> torch.Tensor:
+    """A tone of the image's own, with what another image has beside its own local mean."""
+    count, channels, height, width = image.shape
+    place = corruption.pick((image.amax(dim=1, keepdim=True) > 0).float()).view(count, 1, 1).expand(-1, channels, -1)
+    other = torch.roll(image[torch.randperm(count)], (height // 3, width // 4), dims=(2, 3))
+    local = functional.avg_pool2d(other, 9, stride=1, padding=4, count_include_pad=False)
+    return image.flatten(2).gather(2, place).unsqueeze(3) + other - local
+
+
+def one_of(values: tuple[float, ...], count: int) -> torch.Tensor:
+    """Draw [count, 1, 1, 1] of these values, all as likely."""
+    return torch.tensor(values)[torch.randint(len(values), (count, 1, 1, 1))]
+
+
+def in_a_region(
+    alter: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor, whole_share: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Alter a region of each image; returns what :func:`corruption.corrupt` does."""
+    region = corruption.draw_regions(image, whole_share).opacity
+    result = (image + region * (alter(image) - image)).clamp(0, 1)
     return result, corruption.visibly_changed(image, result)
 
 
-_HELD_OUT = "what was held out"
-_PLAIN = {"flat shift": flat_shift, "contrast": contrast}
+_HELD_OUT = "what was held out, or all kinds"
+_PLAIN = {
+    "flat shift": flat_shift,
+    "rising shift": rising_shift,
+    "contrast": contrast,
+    "gamma": gamma,
+    "detail of another image": other_detail,
+}
 
 
 def main() -> None:
@@ -90,7 +140,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="Phantoms, or the collection itself; labels are not used")
     parser.add_argument("--data", default="brain_patches", help="Name of a data set of the suite")
-    parser.add_argument("--kinds", nargs="+", default=["intensity", "fill"], choices=sorted(corruption.CORRUPTIONS))
+    parser.add_argument(
+        "--kinds", nargs="+", default=["intensity", "fill"], choices=[_NOTHING, *sorted(corruption.CORRUPTIONS)]
+    )
     parser.add_argument("--arguments", type=json.loads, default={}, help="Arguments of Patch-GAN to change, as JSON")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
@@ -123,7 +175,8 @@ def held_out(
 ) -> dict[tuple[str, str, str], float]:
     """Train without a kind of corruption, and measure it and what is plain: AUROC by extent and ranking, pixel AP."""
     chances = dict(corruption.CHANCES)
-    corruption.CHANCES[kind] = 0.0
+    if kind != _NOTHING:
+        corruption.CHANCES[kind] = 0.0
     seed_everything(seed, verbose=False)
     suite = read_suite(_SUITE)
     settings = suite.models[_ROW].arguments_for(name) | arguments
@@ -140,14 +193,16 @@ def held_out(
             enable_model_summary=False,
             default_root_dir=folder,
         ).fit(model, datamodule=data)
-    corruption.CHANCES.update({name: float(name == kind) for name in chances})
+    if kind != _NOTHING:
+        corruption.CHANCES.update({name: float(name == kind) for name in chances})
     network = model.model.eval()
     normal = torch.cat([model.pre_processor(batch.image) for batch in data.val_dataloader()])
     # One pass for all rankings: they differ in nothing but how patches are summed up.
     network.rank = lambda *patches: torch.stack([rule(*patches) for rule in _RULES.values()], dim=1)
     intact, intact_maps = scored(network, normal)
     found = {}
-    for shown, corrupt in {_HELD_OUT: corruption.corrupt, **_PLAIN}.items():
+    plain = {name: partial(in_a_region, alter) for name, alter in _PLAIN.items()}
+    for shown, corrupt in {_HELD_OUT: corruption.corrupt, **plain}.items():
         for extent, share in _EXTENTS.items():
             torch.manual_seed(seed)
             draws = [corrupt(normal, share) for _ in range(_DRAWS)]

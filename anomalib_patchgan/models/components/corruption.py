@@ -110,26 +110,34 @@ def log_uniform(count: int, low: float, high: float, device: torch.device) -> Te
     return low * (high / low) ** torch.rand(count, 1, 1, 1, device=device)
 
 
+def coin(count: int, device: torch.device) -> Tensor:
+    """Draw [count, 1, 1, 1] of 0 and 1, both as likely."""
+    return torch.randint(2, (count, 1, 1, 1), device=device).float()
+
+
 def shift_intensity(image: Tensor, regions: Regions) -> Tensor:
-    """Brighten or darken, unevenly; of what has colour, half changes its tint instead, each channel by itself."""
+    """Brighten or darken, half of it unevenly; of what has colour, half changes its tint instead, by channel.
+
+    Not all of it unevenly: smooth noise is easier to see than a shift, and what learns from it alone sees the noise.
+    """
     count, channels, height, width = image.shape
-    sign = torch.where(torch.rand(count, 1, 1, 1, device=image.device) < 0.5, -1.0, 1.0)
+    sign = 1 - 2 * coin(count, image.device)
     amount = sign * log_uniform(count, 0.04, 0.5, image.device)
     drawn = torch.rand(count, 1, 1, 1, device=image.device)
     apart = grey_safe_noise(image, channels)
     tinted = (drawn >= 0.5) & (apart != 0).any(dim=1, keepdim=True)
     direction = torch.where(tinted, apart, 1 + 0.6 * drawn * apart)
-    cloud = 0.3 * smooth_noise(count, 1, height, width, max(4, height // 8), image.device)
+    cloud = 0.3 * coin(count, image.device) * smooth_noise(count, 1, height, width, max(4, height // 8), image.device)
     return image + regions.opacity * amount * direction * (1 + cloud)
 
 
 def fill(image: Tensor, regions: Regions) -> Tensor:
-    """Replace what is there by one tone of the image's own and a texture: structure is lost, the brightness stays."""
+    """Replace what is there by a tone of the image's own, half of it textured: structure is lost, brightness stays."""
     count, channels, height, width = image.shape
     foreground = (image.amax(dim=1, keepdim=True) > 0).float()
     index = pick(foreground).view(count, 1, 1).expand(-1, channels, -1)
     tone = image.flatten(2).gather(2, index).unsqueeze(3)
-    texture = smooth_noise(count, 1, height, width, max(4, height // 3), image.device)
+    texture = coin(count, image.device) * smooth_noise(count, 1, height, width, max(4, height // 3), image.device)
     return image + regions.opacity * (tone + log_uniform(count, 0.005, 0.15, image.device) * texture - image)
 
 
@@ -145,16 +153,15 @@ def add_texture(image: Tensor, regions: Regions) -> Tensor:
     count, _, height, width = image.shape
     fine = smooth_noise(count, 1, height, width, max(4, height // 2), image.device)
     coarse = smooth_noise(count, 1, height, width, max(4, height // 5), image.device)
-    pick = (torch.rand(count, 1, 1, 1, device=image.device) < 0.5).float()
-    return image + regions.opacity * log_uniform(count, 0.03, 0.2, image.device) * (pick * fine + (1 - pick) * coarse)
+    texture = torch.where(coin(count, image.device) > 0, fine, coarse)
+    return image + regions.opacity * log_uniform(count, 0.03, 0.2, image.device) * texture
 
 
 def paste(image: Tensor, regions: Regions) -> Tensor:
     """Paste what stands elsewhere, in the same image or in another one of the batch."""
     count, _, height, width = image.shape
     donor = image[torch.randperm(count, device=image.device)]
-    other = torch.rand(count, 1, 1, 1, device=image.device) < 0.5
-    donor = torch.where(other, donor, image)
+    donor = torch.where(coin(count, image.device) > 0, donor, image)
     down, right = (int(torch.randint(size // 8, size - size // 8, (1,))) for size in (height, width))
     return image + regions.opacity * (torch.roll(donor, (down, right), dims=(2, 3)) - image)
 

@@ -14,9 +14,6 @@ from anomalib_patchgan.models.patchgan.components.masks import to_pixels
 
 # Importance logit of a pixel before training: few pixels are corrupted.
 RARE = -3.0
-# Weight of the unranked novelty beside the ranked in an image's score, by kinds of corruption left out of training.
-# More finds more of what covers an image, and costs small regions of the kinds that were shown (docs/results.md).
-UNRANKED = 0.03
 
 
 class PatchRanker(nn.Module):
@@ -93,11 +90,10 @@ class PatchwiseRanker(nn.Module):
 def learned(scores: Tensor, importance: Tensor, shown: Tensor) -> Tensor:
     """Mean of what the map shows of each patch, times the patch's importance above that of normal patches (softplus).
 
-    The weights are not normalised to a sum of 1: how important the most important patch is, is itself evidence. A
-    little of each patch's score counts whatever its rank, since the ranker knows the kinds of corruption that it was
-    trained on, and the novelty distribution none.
+    The weights are not normalised to a sum of 1: how important the most important patch is, is itself evidence.
     """
-    return (functional.softplus(importance) * shown + UNRANKED * scores).mean(dim=1)
+    del scores
+    return (functional.softplus(importance) * shown).mean(dim=1)
 
 
 def whole(scores: Tensor, importance: Tensor, shown: Tensor) -> Tensor:
