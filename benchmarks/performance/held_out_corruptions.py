@@ -57,14 +57,12 @@ _EXTENTS, _DRAWS = {"whole image": 1.0, "small region": 0.0}, 3
 _CONTRASTS = (0.4, 2.5)
 # Exponents of a change of gamma, one or the other.
 _GAMMAS = (0.6, 1.7)
-# What no alteration is named by: a network from whose training no kind was left out, measured on all kinds.
+# In place of a kind: leave none out of training, and measure all of them.
 _NOTHING = "nothing"
 # A corruption of a whole image counts where it changed at least this share of the pixels visibly.
 _COVERED = 0.5
 # Beside the model's rankings: the map without any importance of patches.
-_RULES = RANKINGS | {
-    "mean of the map": lambda *patches: patches[-1].mean(dim=1),
-}
+_RULES = RANKINGS | {"mean of the map": lambda *patches: patches[-1].mean(dim=1)}
 _MAP = "pixel AP of the map"
 
 
@@ -75,25 +73,20 @@ def flat_shift(image: torch.Tensor) -> torch.Tensor:
     """Brighten or darken evenly, or tint where there is colour."""
     tint = corruption.grey_safe_noise(image, image.shape[1])
     tinted = (corruption.coin(len(image), image.device) > 0) & (tint != 0).any(dim=1, keepdim=True)
-    return image + shift(image) * torch.where(tinted, tint, torch.ones_like(tint))
+    return image + corruption.draw_shift(len(image), image.device) * torch.where(tinted, tint, torch.ones_like(tint))
 
 
 def rising_shift(image: torch.Tensor) -> torch.Tensor:
     """Brighten or darken, more to one side than to the other."""
     angle = 2 * torch.pi * torch.rand(len(image), 1, 1, 1)
     down, across = (torch.linspace(-1, 1, size) for size in image.shape[2:])
-    return image + shift(image) * (1 + 0.6 * (angle.sin() * down.view(-1, 1) + angle.cos() * across))
-
-
-def shift(image: torch.Tensor) -> torch.Tensor:
-    """Draw a change of brightness of either sign [N, 1, 1, 1]."""
-    count, device = len(image), image.device
-    return (1 - 2 * corruption.coin(count, device)) * corruption.log_uniform(count, 0.04, 0.5, device)
+    amount = corruption.draw_shift(len(image), image.device)
+    return image + amount * (1 + 0.6 * (angle.sin() * down.view(-1, 1) + angle.cos() * across))
 
 
 def contrast(image: torch.Tensor) -> torch.Tensor:
     """Stretch or flatten what differs from the foreground's mean."""
-    foreground = (image.amax(dim=1, keepdim=True) > 0).float()
+    foreground = corruption.foreground_of(image)
     mean = (image * foreground).mean(dim=(2, 3), keepdim=True) / foreground.mean(dim=(2, 3), keepdim=True)
     return image + (one_of(_CONTRASTS, len(image)) - 1) * (image - mean)
 
@@ -105,11 +98,11 @@ def gamma(image: torch.Tensor) -> torch.Tensor:
 
 def other_detail(image: torch.Tensor) -> torch.Tensor:
     """A tone of the image's own, with what another image has beside its own local mean."""
-    count, channels, height, width = image.shape
-    place = corruption.pick((image.amax(dim=1, keepdim=True) > 0).float()).view(count, 1, 1).expand(-1, channels, -1)
-    other = torch.roll(image[torch.randperm(count)], (height // 3, width // 4), dims=(2, 3))
+    tone = corruption.draw_tone(image)
+    height, width = image.shape[2:]
+    other = torch.roll(image[torch.randperm(len(image))], (height // 3, width // 4), dims=(2, 3))
     local = functional.avg_pool2d(other, 9, stride=1, padding=4, count_include_pad=False)
-    return image.flatten(2).gather(2, place).unsqueeze(3) + other - local
+    return tone + other - local
 
 
 def one_of(values: tuple[float, ...], count: int) -> torch.Tensor:

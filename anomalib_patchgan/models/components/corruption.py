@@ -49,6 +49,11 @@ def pick(weights: Tensor) -> Tensor:
     return torch.searchsorted(heights, drawn).clamp_max(heights.shape[1] - 1)
 
 
+def foreground_of(image: Tensor) -> Tensor:
+    """What is not background (0 in all channels, as outside a skull-stripped brain): [N, 1, H, W], 1 or 0."""
+    return (image.amax(dim=1, keepdim=True) > 0).float()
+
+
 class Regions(NamedTuple):
     """One region per image.
 
@@ -83,7 +88,7 @@ def draw_regions(image: Tensor, whole_share: float, near: Regions | None = None)
     """
     count, _, height, width = image.shape
     device = image.device
-    foreground = (image.amax(dim=1, keepdim=True) > 0).float()
+    foreground = foreground_of(image)
     places = foreground if near is None else foreground * near.opacity
     index = pick(places).squeeze(1)
     centre = torch.stack([index // width, index % width], dim=1).float()
@@ -115,14 +120,24 @@ def coin(count: int, device: torch.device) -> Tensor:
     return torch.randint(2, (count, 1, 1, 1), device=device).float()
 
 
+def draw_shift(count: int, device: torch.device) -> Tensor:
+    """Draw a change of brightness of either sign, faint ones more often: [count, 1, 1, 1]."""
+    return (1 - 2 * coin(count, device)) * log_uniform(count, 0.04, 0.5, device)
+
+
+def draw_tone(image: Tensor) -> Tensor:
+    """Draw a tone of each image's own foreground: [N, C, 1, 1]."""
+    index = pick(foreground_of(image)).view(len(image), 1, 1).expand(-1, image.shape[1], -1)
+    return image.flatten(2).gather(2, index).unsqueeze(3)
+
+
 def shift_intensity(image: Tensor, regions: Regions) -> Tensor:
     """Brighten or darken, half of it unevenly; of what has colour, half changes its tint instead, by channel.
 
     Not all of it unevenly: smooth noise is easier to see than a shift, and what learns from it alone sees the noise.
     """
     count, channels, height, width = image.shape
-    sign = 1 - 2 * coin(count, image.device)
-    amount = sign * log_uniform(count, 0.04, 0.5, image.device)
+    amount = draw_shift(count, image.device)
     drawn = torch.rand(count, 1, 1, 1, device=image.device)
     apart = grey_safe_noise(image, channels)
     tinted = (drawn >= 0.5) & (apart != 0).any(dim=1, keepdim=True)
@@ -133,10 +148,8 @@ def shift_intensity(image: Tensor, regions: Regions) -> Tensor:
 
 def fill(image: Tensor, regions: Regions) -> Tensor:
     """Replace what is there by a tone of the image's own, half of it textured: structure is lost, brightness stays."""
-    count, channels, height, width = image.shape
-    foreground = (image.amax(dim=1, keepdim=True) > 0).float()
-    index = pick(foreground).view(count, 1, 1).expand(-1, channels, -1)
-    tone = image.flatten(2).gather(2, index).unsqueeze(3)
+    count, _, height, width = image.shape
+    tone = draw_tone(image)
     texture = coin(count, image.device) * smooth_noise(count, 1, height, width, max(4, height // 3), image.device)
     return image + regions.opacity * (tone + log_uniform(count, 0.005, 0.15, image.device) * texture - image)
 
