@@ -5,12 +5,13 @@
 
     anomalib-patchgan phantoms brats2019 --root work/labelled --subjects 150 --seed 911 --spacing 1.5 \
         --healthy_twins true
-    anomalib-patchgan benchmark benchmarks/phantoms.yaml --dry-run    # says where the phantoms of the suite lie
-    python benchmarks/performance/supervised_ceiling.py work/labelled datasets/phantoms/brain_medium --size 64
+    python benchmarks/performance/supervised_oracle.py work/labelled datasets/phantoms/brain_medium --size 64
 
-Unsupervised models never see a lesion, so this is no comparator and stands in no table of results. It tells what is
-left to be gained on a data set: where a network that was shown lesions of the same generator with their masks is
-hardly better than Patch-GAN, the lesions hardly show; where it is far better, the corruptions are not like them.
+The second root is the phantoms of a suite that has run (`anomalib-patchgan benchmark` leaves them below `datasets/`).
+
+Unsupervised models never see a lesion, so this is no comparator and stands in no table of results. Where it is far
+better than Patch-GAN, the lesions show and Patch-GAN's corruptions are not like them. Where it is no better, that says
+little: it sees as many lesions as there are labelled subjects, and corruptions are without end.
 
 The network is the patch scorer's, on the same images moved and lit in the same way; what differs is that its target is
 the mask in place of the corruption. It is trained on the test images of the first root and judged on those of the
@@ -34,10 +35,11 @@ from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.suite import read_suite
 from anomalib_patchgan.models import PatchScorer
 from anomalib_patchgan.models.components.variation import move, relight
-from anomalib_patchgan.models.patch_scorer.torch_model import PATCH
+from anomalib_patchgan.models.patch_scorer.torch_model import PATCH, PatchScorerModel
 
-_SUITE = Path(__file__).parents[1] / "phantoms.yaml"
-_BATCH, _LEARNING_RATE = 32, 2e-3
+# Data, and the arguments of the network, are those of this row.
+_SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch scorer"
+_BATCH, _WEIGHT_DECAY = 32, 1e-2
 
 
 def main() -> None:
@@ -46,33 +48,32 @@ def main() -> None:
     parser.add_argument("labelled", type=Path, help="Phantoms to train on, of another seed than those to judge")
     parser.add_argument("judged", type=Path, help="Phantoms to judge")
     parser.add_argument("--data", default="brain_medium", help="Name of a data set of the suite")
-    parser.add_argument("--size", type=int, nargs="+", default=[64], help="Sides in pixels, a training for each")
+    parser.add_argument("--size", type=int, default=64, help="Side in pixels that images are read at")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    rows, count, abnormal = [], 0, 0
-    for size in options.size:
-        seen, masks, labels = read(options.data, options.labelled, size)
-        count, abnormal = len(seen), int(labels.sum())
-        images, truth, judged = read(options.data, options.judged, size)
-        logits = torch.cat(train(seen, masks, size, options.steps, options.seed, images))
-        pixels = functional.interpolate(logits, scale_factor=float(PATCH), mode="bilinear")
-        ranked = logits.flatten(1).sort(dim=1, descending=True).values
-        top = max(1, ranked.shape[1] // 50)
-        scores = {"highest": ranked[:, 0], "top 2 %": ranked[:, :top].mean(dim=1), "mean": ranked.mean(dim=1)}
-        aurocs = [f"{roc_auc_score(judged, score):.3f}" for score in scores.values()]
-        area = average_precision_score(truth.flatten().numpy() > 0, pixels.flatten().numpy())
-        rows.append([f"{size} x {size}", *aurocs, f"{area:.3f}"])
+    images, masks, labels = read(options.data, options.labelled, options.size)
+    network = train(images, masks, options.data, options.steps, options.seed)
+    judged, truth, abnormal = read(options.data, options.judged, options.size)
+    with torch.no_grad():
+        logits = torch.cat([network.logits(part) for part in judged.split(64)])
+    pixels = functional.interpolate(logits, scale_factor=float(PATCH), mode="bilinear")
+    highest = logits.flatten(1).topk(network.top, dim=1).values
+    scores = {"highest patches": highest.mean(dim=1), "all patches": logits.mean(dim=(1, 2, 3))}
     publish(
         "Oracle: trained with masks",
-        ["images", *(f"image AUROC, {name}" for name in ("highest", "top 2 %", "mean")), "pixel AP"],
-        rows,
-        f"{options.data}, trained for {options.steps} steps on {count} images, {abnormal} "
-        f"of them abnormal, of {options.labelled.name}, seed "
-        f"{options.seed}.",
+        [*(f"image AUROC, mean of the {name}" for name in scores), "pixel AP"],
+        [
+            [
+                *(f"{roc_auc_score(abnormal, score):.3f}" for score in scores.values()),
+                f"{average_precision_score(truth.flatten().numpy() > 0, pixels.flatten().numpy()):.3f}",
+            ]
+        ],
+        f"{options.data} at {options.size} x {options.size}, trained for {options.steps} steps on {len(images)} "
+        f"images, {int(labels.sum())} of them abnormal, of {options.labelled.name}, seed {options.seed}.",
         options.out,
     )
 
@@ -93,26 +94,27 @@ def read(name: str, root: Path, size: int) -> tuple[torch.Tensor, torch.Tensor, 
     return image[:, :1] if grey else image, torch.cat(masks), torch.cat(labels)
 
 
-def train(
-    images: torch.Tensor, masks: torch.Tensor, size: int, steps: int, seed: int, judged: torch.Tensor
-) -> list[torch.Tensor]:
-    """Train on images with masks and return the logits [N, 1, size / 4, size / 4] of the judged ones, in parts."""
+def train(images: torch.Tensor, masks: torch.Tensor, name: str, steps: int, seed: int) -> PatchScorerModel:
+    """Train the patch scorer's network on images with masks."""
     seed_everything(seed, verbose=False)
-    network = PatchScorer(image_size=size, channels=images.shape[1]).model.train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_LEARNING_RATE, weight_decay=1e-2)
+    scorer = PatchScorer(
+        **read_suite(_SUITE).models[_ROW].arguments_for(name)
+        | {"image_size": images.shape[-1], "channels": images.shape[1]}
+    )
+    network = scorer.model.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=scorer.learning_rate, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     for _ in range(steps):
         index = torch.randint(len(images), (_BATCH,))
-        moved = move(torch.cat([images[index], masks[index]], dim=1), 1.0)
+        moved = move(torch.cat([images[index], masks[index]], dim=1), scorer.movement)
         share = functional.avg_pool2d(moved[:, -1:], PATCH)
-        loss = functional.binary_cross_entropy_with_logits(network.logits(relight(moved[:, :-1], 1.0)), share)
+        seen = relight(moved[:, :-1], scorer.lighting)
+        loss = functional.binary_cross_entropy_with_logits(network.logits(seen), share)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    network.eval()
-    with torch.no_grad():
-        return [network.logits(part) for part in judged.split(64)]
+    return network.eval()
 
 
 if __name__ == "__main__":
