@@ -40,17 +40,16 @@ import torch
 from anomalib.engine import Engine
 from lightning import seed_everything
 from measuring import publish
+from phantoms_suite import build_data, model_arguments
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch.nn import functional
 
-from anomalib_patchgan.benchmark.classes import Blueprint
-from anomalib_patchgan.benchmark.suite import read_suite
 from anomalib_patchgan.models import PatchGan
 from anomalib_patchgan.models.components import corruption
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
 
-# Data and model are those of this row.
-_SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch-GAN"
+# The model is this row of benchmarks/phantoms.yaml.
+_ROW = "Patch-GAN"
 # Share of whole-image corruptions by which extent, and draws of each.
 _EXTENTS, _DRAWS = {"whole image": 1.0, "small region": 0.0}, 3
 # By which a change of contrast multiplies what differs from the image's mean, one or the other.
@@ -172,10 +171,8 @@ def held_out(
     if kind != _NOTHING:
         corruption.CHANCES[kind] = 0.0
     seed_everything(seed, verbose=False)
-    suite = read_suite(_SUITE)
-    settings = suite.models[_ROW].arguments_for(name) | arguments
-    model = PatchGan(**settings, evaluator=False, visualizer=False)
-    data = Blueprint(suite.data[name].class_path, suite.data[name].init_args | {"root": root}, name).build()
+    model = PatchGan(**model_arguments(_ROW, name) | arguments, evaluator=False, visualizer=False)
+    data = build_data(name, root)
     with tempfile.TemporaryDirectory() as folder:
         Engine(
             max_epochs=epochs,

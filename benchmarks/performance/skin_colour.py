@@ -46,8 +46,9 @@ def main() -> None:
     for constant in (False, True):
         data = ISIC2016(options.root, working_size=options.working_size, colour_constancy=constant)
         data.setup()
-        between, within = spreads(pd.concat([colours(data.train_data), colours(data.val_data)]))
-        told = told_by(data) if options.labels else {}
+        normal = colours(data.train_data)
+        between, within = spreads(pd.concat([normal, colours(data.val_data)]))
+        told = told_by(normal, data.test_data) if options.labels else {}
         rows.append(["yes" if constant else "no", *(f"{value:.3f}" for value in (*between, *within, *told.values()))])
     publish(
         "Standard deviations of the colour of normal patches",
@@ -74,10 +75,10 @@ def spreads(patches: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return photographs.mean().std().to_numpy(), np.sqrt(photographs.var().mean().to_numpy())
 
 
-def told_by(data: ISIC2016) -> dict[str, float]:
+def told_by(normal: pd.DataFrame, test_data: MedicalDataset) -> dict[str, float]:
     """AUROC of the test patches by the distance of their brightness, and of their tint, from normal patches."""
-    normal, test = colours(data.train_data), colours(data.test_data)
-    labels = data.test_data.samples["label_index"].astype(int)
+    test = colours(test_data)
+    labels = test_data.samples["label_index"].astype(int)
     return {
         name: float(roc_auc_score(labels, EmpiricalCovariance().fit(normal[own]).mahalanobis(test[own])))
         for name, own in {"brightness": ["brightness"], "tint": _TINT}.items()

@@ -28,17 +28,16 @@ from pathlib import Path
 import torch
 from lightning import seed_everything
 from measuring import publish
+from phantoms_suite import build_data, model_arguments
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch.nn import functional
 
-from anomalib_patchgan.benchmark.classes import Blueprint
-from anomalib_patchgan.benchmark.suite import read_suite
 from anomalib_patchgan.models import PatchScorer
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patch_scorer.torch_model import PATCH, PatchScorerModel
 
-# Data, and the arguments of the network, are those of this row.
-_SUITE, _ROW = Path(__file__).parents[1] / "phantoms.yaml", "Patch scorer"
+# Arguments of the network are those of this row of benchmarks/phantoms.yaml.
+_ROW = "Patch scorer"
 _BATCH, _WEIGHT_DECAY = 32, 1e-2
 
 
@@ -80,14 +79,12 @@ def main() -> None:
 
 def read(name: str, root: Path, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Test images [N, C, size, size] in [0, 1], masks [N, 1, size, size] in {0, 1} and labels [N] in {0, 1}."""
-    data_set = read_suite(_SUITE).data[name]
-    data = Blueprint(data_set.class_path, data_set.init_args | {"root": root}, name).build()
-    data.prepare_data()
+    data = build_data(name, root)
     data.setup()
     images, masks, labels = [], [], []
     for batch in data.test_dataloader():
         images.append(functional.interpolate(batch.image, (size, size), mode="bilinear", antialias=True))
-        masks.append(functional.interpolate(batch.gt_mask.float().view(-1, 1, *batch.gt_mask.shape[-2:]), (size, size)))
+        masks.append(functional.interpolate(batch.gt_mask.float().unsqueeze(1), (size, size)))
         labels.append(batch.gt_label.float())
     image = torch.cat(images)
     grey = bool((image[:, :1] == image[:, 1:]).all())
@@ -97,10 +94,7 @@ def read(name: str, root: Path, size: int) -> tuple[torch.Tensor, torch.Tensor, 
 def train(images: torch.Tensor, masks: torch.Tensor, name: str, steps: int, seed: int) -> PatchScorerModel:
     """Train the patch scorer's network on images with masks."""
     seed_everything(seed, verbose=False)
-    scorer = PatchScorer(
-        **read_suite(_SUITE).models[_ROW].arguments_for(name)
-        | {"image_size": images.shape[-1], "channels": images.shape[1]}
-    )
+    scorer = PatchScorer(**model_arguments(_ROW, name) | {"image_size": images.shape[-1], "channels": images.shape[1]})
     network = scorer.model.train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=scorer.learning_rate, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
