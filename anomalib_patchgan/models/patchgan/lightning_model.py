@@ -103,8 +103,8 @@ class PatchGan(AnomalibModule):
             lesion can fill the field of view, as under the protocol ``patch``.
             Defaults to ``0.1``.
         movement (float): Strength >= 0 of the movement of normal images in training (mirrored left to right, turned,
-            scaled, shifted); 0 for none.
-            Defaults to ``1.0``.
+            scaled, shifted); 0 for none, 1 where every image shows a patch of texture and not a whole anatomy.
+            Defaults to ``2.0``.
         lighting (float): Strength >= 0 of the variation of their light (gain, gamma, uneven light, noise); 0 where
             absolute brightness tells normal from abnormal, as in a patch that a lesion fills.
             Defaults to ``1.0``.
@@ -154,7 +154,7 @@ class PatchGan(AnomalibModule):
         feature_weight: float = 0.1,
         adversarial_weight: float = 0.01,
         whole_image_share: float = 0.1,
-        movement: float = 1.0,
+        movement: float = 2.0,
         lighting: float = 1.0,
         learning_rate: float = 2e-3,
         training_steps: int = 3000,
