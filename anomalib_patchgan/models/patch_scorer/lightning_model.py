@@ -25,7 +25,7 @@ class PatchScorer(Learned):
 
     A fully convolutional network is trained to tell corrupted patches of normal images from intact ones. The
     corruptions are Patch-GAN's own, and so is the variation of the images before it, so a difference between the two is
-    not one of the data they see.
+    not one of the data they see. Movement alone is weaker by default, which serves this network better.
 
     Args:
         image_size (int): Side that images are resized to, in pixels, a multiple of 16. Chosen by us.
@@ -39,7 +39,7 @@ class PatchScorer(Learned):
             Defaults to ``0.02``.
         whole_image_share (float): Share in [0, 1] of corruptions that cover the whole image, as in Patch-GAN.
             Defaults to ``0.1``.
-        movement (float): Strength >= 0 of the movement of images in training, as in Patch-GAN.
+        movement (float): Strength >= 0 of the movement of images in training, of the kinds of Patch-GAN.
             Defaults to ``1.0``.
         lighting (float): Strength >= 0 of the variation of their light, as in Patch-GAN.
             Defaults to ``1.0``.
