@@ -25,7 +25,7 @@ class PatchScorer(Learned):
 
     A fully convolutional network is trained to tell corrupted patches of normal images from intact ones. The
     corruptions are Patch-GAN's own, and so is the variation of the images before it, so a difference between the two is
-    not one of the data they see. Movement alone is weaker by default, which serves this network better.
+    not one of the data they see. Movement alone is weaker by default, which serves this network no worse.
 
     Args:
         image_size (int): Side that images are resized to, in pixels, a multiple of 16. Chosen by us.
