@@ -16,7 +16,7 @@ changed visibly. Kinds that were trained on say little: what tells them is the a
 much as the departure from normal.
 
 **A kind that was left out shares that look as well**: most kinds are drawn with the same smooth noise, and a network
-that is better at seeing it looks as if it had learned what normal is (docs/results.md tells of a choice that failed
+that is better at seeing it looks as if it had learned what normal is (docs/development.md tells of a choice that failed
 so). So every network, also one from whose training nothing was left out (`nothing`), is measured on alterations without
 that look: a shift that is the same at all pixels of the region, as half of the shifts of training are; and what no code
 of the corruptions draws, a shift that rises across the image, a change of contrast around the image's mean, another
