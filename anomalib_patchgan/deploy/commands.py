@@ -37,7 +37,7 @@ def fill_predict(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--device", type=str, default="CPU", help="CPU, GPU, NPU or AUTO")
     parser.add_argument("--hint", type=str, default="throughput", help="throughput or latency")
-    parser.add_argument("--batch_size", type=int | None, help="images run together; 8, or 1 with the hint latency")
+    parser.add_argument("--batch_size", type=int | None, help="images run together; 16, or 1 with the hint latency")
     parser.add_argument("--threads", type=int | None, help="threads of inference on a CPU; as OpenVINO decides")
     parser.add_argument("--resume", action="store_true", help="go on with the results that are in the folder")
 
