@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,19 +22,41 @@ from anomalib_patchgan.data.preparation import available_cores
 from anomalib_patchgan.deploy.device import HINTS, compile_for
 from anomalib_patchgan.deploy.identity import LABEL, MAP, RAW_SCORE, SCORE, read_model
 from anomalib_patchgan.deploy.preparation import PreparedInput, preparation_from_plain
-from anomalib_patchgan.deploy.results import DONE, FAILED, MapWriter, ResultTable, Row
+from anomalib_patchgan.deploy.results import (
+    DONE,
+    FAILED,
+    KINDS,
+    RUN_NAME,
+    TABLE_NAME,
+    MapWriter,
+    ResultTable,
+    Row,
+    stamp,
+)
 from anomalib_patchgan.deploy.sources import Source, find_sources
 from anomalib_patchgan.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WRITTEN = ("maps", "masks", "overlays")
-"""What can be written beside the table."""
 _BATCHES = {"throughput": 16, "latency": 1}
 # Volumes are large: this many of them are being scored or written at a time, and one is read ahead.
 _VOLUMES_ALIVE, _VOLUMES_AHEAD = 2, 1
 _IMAGES_AHEAD_PER_CORE = 4
+# What one input's name or one of its files can be at fault for; anything else of the kind is the folder's.
+_OF_ONE_INPUT = (errno.ENAMETOOLONG, errno.EISDIR)
+
+
+# What of a model decides a result.
+_DECISIVE = (
+    "model_class",
+    "weights_sha256",
+    "precision",
+    "inference_precision",
+    "image_threshold",
+    "pixel_threshold",
+    "preparation",
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +121,8 @@ class Predictor:
         self.batch_size = _BATCHES[hint] if batch_size is None else batch_size
         if self.batch_size < 1:
             raise InputError(f"batch_size: found {batch_size}, expected 1 or more.")
+        if threads is not None and threads < 1:
+            raise InputError(f"threads: found {threads}, expected 1 or more.")
         shape = graph.input(0).get_partial_shape()
         self.image_size = shape[2].get_length(), shape[3].get_length()
         # Fixed shapes run faster, so a batch that is not full is filled up instead.
@@ -163,24 +188,26 @@ class Predictor:
             InputError: If nothing is found, or the folder cannot be written.
         """
         started = perf_counter()
-        unknown = sorted(set(write) - set(WRITTEN))
+        unknown = sorted(set(write) - set(KINDS))
         if unknown:
-            raise InputError(f"write: found {unknown[0]!r}, expected some of {', '.join(WRITTEN)}.")
+            raise InputError(f"write: found {unknown[0]!r}, expected some of {', '.join(KINDS)}.")
         folder = Path(output)
-        sources = find_sources([Path(given) for given in inputs], self.preparation.modalities)
-        run = {
-            "model_class": self.identity.model_class,
-            "weights_sha256": self.identity.weights_sha256,
-            "precision": self.identity.precision,
-            "written": sorted(set(write)),
-        }
-        with ResultTable(folder, run, resume) as table:
+        results = {(folder / name).resolve() for name in (*KINDS, TABLE_NAME, RUN_NAME)}
+        sources = find_sources([Path(given) for given in inputs], self.preparation.modalities, results)
+        run = {name: getattr(self.identity, name) for name in _DECISIVE} | {"written": sorted(set(write))}
+        stamps = {source.name: stamp(source.files) for source in sources}
+        with ResultTable(folder, run, resume, stamps) as table:
             waiting = [source for source in sources if source.name not in table.rows]
             resumed = len(sources) - len(waiting)
             writer = MapWriter(folder, frozenset(write), self.identity.pixel_threshold)
-            flow = _Flow(self, table, writer, lambda done: progress(resumed + done, len(sources)) if progress else None)
+
+            def advance(done: int) -> None:
+                if progress:
+                    progress(resumed + done, len(sources))
+
+            flow = _Flow(self, table, writer, stamps, advance)
             flow.run(waiting)
-        table.sort([source.name for source in sources])
+            table.sort([source.name for source in sources])
         rows = [table.rows[source.name] for source in waiting]
         return Summary(
             inputs=len(sources),
@@ -220,10 +247,16 @@ class _Flow:
     """Reads ahead, fills batches, and hands over to the writers what is complete."""
 
     def __init__(
-        self, predictor: Predictor, table: ResultTable, writer: MapWriter, advance: Callable[[int], None]
+        self,
+        predictor: Predictor,
+        table: ResultTable,
+        writer: MapWriter,
+        stamps: dict[str, str],
+        advance: Callable[[int], None],
     ) -> None:
         self._predictor = predictor
         self._table = table
+        self._stamps = stamps
         self._writer = writer
         self._advance = advance
         self._queue = openvino.AsyncInferQueue(predictor.compiled)
@@ -273,6 +306,8 @@ class _Flow:
             yield pending.popleft()
 
     def _read(self, source: Source) -> tuple[PreparedInput, Iterator[NDArray[np.float32]]]:
+        if source.problem:
+            raise InputError(source.problem)
         prepared = self._predictor.preparation.open(source.files)
         images = prepared.images(self._predictor.preparation.image_size, self._predictor.image_size)
         # A single tile is cut here, beside others; the many of a volume are cut one by one while others are scored.
@@ -312,10 +347,13 @@ class _Flow:
         try:
             self._write(work)
         except OSError as error:
-            self._error = self._error or InputError(
-                f"{self._writer.folder}: found a folder that cannot be written ({error.strerror or error}), expected "
-                "one; --resume goes on from here."
-            )
+            if error.errno in _OF_ONE_INPUT:
+                self._fail(work.source, f"found a name that results cannot be written under ({error.strerror}).")
+            else:
+                self._error = self._error or InputError(
+                    f"{self._writer.folder}: found a folder that cannot be written ({error.strerror or error}), "
+                    "expected one; --resume goes on from here."
+                )
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._error = self._error or error
         finally:
@@ -337,6 +375,7 @@ class _Flow:
                 int(outputs[highest][LABEL]),
                 len(outputs),
                 "" if work.prepared.space is None else tile.slice_index,
+                stamp=self._stamps[work.source.name],
             )
         )
 

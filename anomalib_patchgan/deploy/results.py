@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import threading
@@ -14,13 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from filelock import FileLock, Timeout
 from PIL import Image
 
 from anomalib_patchgan.deploy.preparation import MAP_CODES
+from anomalib_patchgan.deploy.sources import volume_base
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import write_png, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from numpy.typing import NDArray
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from anomalib_patchgan.deploy.preparation import PreparedInput
 
 TABLE_NAME, RUN_NAME = "scores.csv", "run.json"
+KINDS = ("maps", "masks", "overlays")
+"""What can be written beside the table, each into a folder of its name."""
+_LOCK_NAME = ".lock"
 DONE, FAILED = "ok", "failed"
 # A heat scale, by its colour at equal steps of the map's value, and how far it covers the picture at most.
 _HEAT = np.array([[0, 0, 96], [0, 96, 160], [64, 160, 64], [255, 160, 0], [255, 0, 0]], dtype=np.float32)
@@ -48,6 +55,7 @@ class Row:
         tiles: Number of images of the model that it was cut into.
         highest_slice: Slice of the highest score, from the feet, from 0; empty for an image.
         message: Why it failed.
+        stamp: Size and time of change of its files, so that a resumed prediction knows them again.
     """
 
     input: str
@@ -58,6 +66,7 @@ class Row:
     tiles: int = 0
     highest_slice: int | str = ""
     message: str = ""
+    stamp: str = ""
 
 
 _COLUMNS = [field.name for field in fields(Row)]
@@ -70,26 +79,44 @@ class ResultTable:
         folder: The folder; made if it is missing.
         run: What results depend on; JSON-able. A table is only resumed by the same.
         resume: Whether to keep the lines of an earlier run, and not to predict what they list as done.
+        stamps: What each input is known again by, by its name.
 
     Raises:
-        InputError: If the folder cannot be written, holds results and is not to be resumed, or holds those of another
-            run.
+        InputError: If the folder cannot be written, is being written by another process, holds files that are not
+            results, or holds results and is not to be resumed, or those of another run or of other files.
     """
 
-    def __init__(self, folder: Path, run: dict[str, Any], resume: bool) -> None:
+    def __init__(self, folder: Path, run: dict[str, Any], resume: bool, stamps: Mapping[str, str]) -> None:
         self.path = folder / TABLE_NAME
         self._lock = threading.Lock()
+        self._process_lock = FileLock(folder / _LOCK_NAME)
+        self._stamps = stamps
         self.rows: dict[str, Row] = {}
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if self.path.exists():
-                self._take_over(folder / RUN_NAME, run, resume)
-            (folder / RUN_NAME).write_text(json.dumps(run, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            self._replace(list(self.rows.values()))
-            self._stream = self.path.open("a", encoding="utf-8", newline="")
-        except OSError as error:
-            message = f"{folder}: found a folder that cannot be written ({error.strerror}), expected one."
+            self._process_lock.acquire(timeout=0)
+        except Timeout as error:
+            message = f"{folder}: found a prediction that is writing here, expected one at a time."
             raise InputError(message) from error
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        try:
+            self._open(folder, run, resume)
+        except OSError as error:
+            self._process_lock.release()
+            raise _unwritable(folder, error) from error
+        except InputError:
+            self._process_lock.release()
+            raise
+
+    def _open(self, folder: Path, run: dict[str, Any], resume: bool) -> None:
+        if self.path.exists():
+            self._take_over(folder / RUN_NAME, run, resume)
+        else:
+            _refuse_foreign_files(folder)
+        (folder / RUN_NAME).write_text(json.dumps(run, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        self._replace(list(self.rows.values()))
+        self._stream = self.path.open("a", encoding="utf-8", newline="")
 
     def __enter__(self) -> Self:
         return self
@@ -98,6 +125,7 @@ class ResultTable:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stream.close()
+        self._process_lock.release()
 
     def add(self, row: Row) -> None:
         """Add a line and flush it.
@@ -136,10 +164,49 @@ class ResultTable:
         whole = content[: content.rfind("\n") + 1]
         for line in csv.DictReader(io.StringIO(whole)):
             if line["status"] == DONE:
-                self.rows[line["input"]] = Row(**line)  # type: ignore[arg-type]
+                row = Row(**line)  # type: ignore[arg-type]
+                if self._stamps.get(row.input, row.stamp) != row.stamp:
+                    raise InputError(
+                        f"{self.path}: found results of another file {row.input!r}, or of an earlier state of it, "
+                        "expected the same files to resume them."
+                    )
+                self.rows[row.input] = row
 
     def _replace(self, rows: list[Row]) -> None:
         write_whole(self.path, (",".join(_COLUMNS) + "\n" + _lines(rows)).encode())
+
+
+def stamp(files: Iterable[Path]) -> str:
+    """What files are known again by, without reading them: their sizes, and when they were changed last.
+
+    Args:
+        files: Files, or folders that stand for the files in them.
+
+    Returns:
+        16 hexadecimal digits; empty if a file is missing or cannot be looked at.
+    """
+    try:
+        looked_at = [
+            (each.name, each.stat().st_size, each.stat().st_mtime_ns)
+            for path in files
+            for each in (sorted(path.iterdir()) if path.is_dir() else [path])
+        ]
+    except OSError:
+        return ""
+    return hashlib.sha256(repr(looked_at).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"{folder}: found a folder that cannot be written ({error.strerror}), expected one.")
+
+
+def _refuse_foreign_files(folder: Path) -> None:
+    """Where there is no table, what lies in the folders of results is the user's, and would be written over."""
+    for kind in KINDS:
+        if (folder / kind).exists() and any((folder / kind).iterdir()):
+            raise InputError(
+                f"{folder / kind}: found files but no {TABLE_NAME} of theirs, expected a folder for results alone."
+            )
 
 
 def _lines(rows: list[Row]) -> str:
@@ -176,7 +243,7 @@ class MapWriter:
         if prepared.space is None:
             self._write_image(name, codes[0], mask[0])
         else:
-            base = name.removesuffix(".gz").removesuffix(".nii")
+            base = volume_base(name)
             if "maps" in self.kinds:
                 path = self.folder / "maps" / f"{base}.nii.gz"
                 prepared.space.write(path, codes, 1 / MAP_CODES, "anomaly map, 0 to 1")

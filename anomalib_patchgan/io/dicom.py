@@ -88,8 +88,8 @@ def read_dicom_series(folder: Path) -> Volume:
         folder: Folder with one file a slice, and no other DICOM files.
 
     Raises:
-        InputError: If the folder holds no DICOM file, files of several series or orientations, a slice twice, or if a
-            slice is missing.
+        InputError: If the folder holds no DICOM file, files of several series or orientations, a slice twice, a file
+            that is empty or was cut before its content, or if a slice is missing.
     """
     return axial_volume(read_dicom_grid(folder))
 
@@ -121,7 +121,14 @@ def read_dicom_grid(folder: Path) -> nibabel.Nifti1Image:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: found no such folder, expected one with the DICOM files of a series.")
-    slices = {path: _open(path) for path in sorted(folder.iterdir()) if path.is_file() and is_dicom(path)}
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    for path in files:
+        # The last slice of a series that was copied by half leaves no gap.
+        with path.open("rb") as stream:
+            begins = stream.read(_MAGIC_OFFSET + len(_MAGIC))
+        if not begins.strip(b"\0"):
+            raise InputError(f"{path}: found an empty file among those of a series, expected a whole one.")
+    slices = {path: _open(path) for path in files if is_dicom(path)}
     slices = {
         path: data for path, data in slices.items() if data.file_meta.get("MediaStorageSOPClassUID") != _DIRECTORY_CLASS
     }

@@ -124,7 +124,8 @@ def scale_raster(raster: Raster, declared: IntensityRange | None) -> NDArray[np.
         declared: Range for images deeper than eight bits.
 
     Returns:
-        float32 of the shape of ``raster.values``, or None if the image is empty or of one intensity only.
+        float32 of the shape of ``raster.values``, or None if an image of more than eight bits is empty or
+        of one intensity.
     """
     if raster.bits == _EIGHT_BITS:
         return raster.values / np.float32(255)

@@ -4,6 +4,7 @@
 """The predictor on images: results, resuming, and what is wrong with files and models."""
 
 import csv
+import json
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 
 from anomalib_patchgan.deploy import Predictor
+from anomalib_patchgan.deploy.results import ResultTable
 from anomalib_patchgan.errors import InputError
 
 # What is written of an image, and the ending of its file.
@@ -125,6 +127,57 @@ def test_a_second_run_into_the_same_folder_is_refused_unless_it_resumes(exported
     assert (summary.done, summary.resumed) == (0, 12)
 
 
+def test_results_of_other_files_of_the_same_names_are_not_taken_for_these(predictor, picture_folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(picture_folder / "05.png", other / "03.png")
+    predictor.predict([picture_folder / "03.png"], tmp_path / "out", write=())
+    with pytest.raises(InputError, match=r"found results of another file '03\.png'"):
+        predictor.predict([other / "03.png"], tmp_path / "out", write=(), resume=True)
+
+
+def test_results_of_another_preparation_are_not_resumed(exported, predictor, picture_folder, tmp_path):
+    predictor.predict([picture_folder], tmp_path, write=())
+    record = json.loads((tmp_path / "run.json").read_text())
+    record["preparation"] = {**record["preparation"], "intensity_range": [0, 500]}
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="its preparation differs"):
+        predictor.predict([picture_folder], tmp_path, write=(), resume=True)
+
+
+def test_files_that_are_not_of_a_prediction_are_not_written_over(predictor, picture_folder, tmp_path):
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "03.png.png").write_text("the truth")
+    with pytest.raises(InputError, match=r"masks: found files but no scores\.csv of theirs"):
+        predictor.predict([picture_folder], tmp_path, write=("masks",))
+    assert (tmp_path / "masks" / "03.png.png").read_text() == "the truth"
+
+
+def test_results_in_the_input_folder_are_not_predicted(predictor, picture_folder, tmp_path):
+    shutil.copytree(picture_folder, tmp_path / "in")
+    for resume in (False, True):
+        summary = predictor.predict([tmp_path / "in"], tmp_path / "in" / "out", resume=resume)
+        assert summary.inputs == 12
+
+
+def test_two_predictions_do_not_write_into_one_folder(predictor, picture_folder, tmp_path):
+    with (
+        ResultTable(tmp_path, {}, resume=False, stamps={}),
+        pytest.raises(InputError, match="found a prediction that is writing here"),
+    ):
+        predictor.predict([picture_folder], tmp_path, write=(), resume=True)
+
+
+def test_a_name_that_results_cannot_have_fails_alone(predictor, picture_folder, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(picture_folder, folder)
+    long = "x" * 248 + ".png"
+    shutil.copy(folder / "03.png", folder / long)
+    summary = predictor.predict([folder], tmp_path / "out")
+    assert (summary.done, list(summary.failures)) == (12, [long])
+    assert "File name too long" in summary.failures[long]
+
+
 def test_a_killed_prediction_is_resumed_and_ends_as_one_that_was_not_killed(exported, images, tmp_path):
     folder, killed, whole = tmp_path / "in", tmp_path / "killed", tmp_path / "whole"
     folder.mkdir()
@@ -218,6 +271,7 @@ def test_a_model_of_somebody_else_is_named(tmp_path):
         ({"device": "TPU"}, "device: found 'TPU', expected AUTO or one of this machine"),
         ({"hint": "fast"}, "hint: found 'fast', expected one of throughput, latency"),
         ({"batch_size": 0}, "batch_size: found 0, expected 1 or more"),
+        ({"threads": 0}, "threads: found 0, expected 1 or more"),
     ],
 )
 def test_arguments_that_cannot_be_used_are_named(exported, arguments, message):

@@ -3,6 +3,8 @@
 
 """Finding what is to be predicted."""
 
+import os
+
 import pytest
 
 from anomalib_patchgan.deploy.sources import find_sources
@@ -57,3 +59,71 @@ def test_nothing_to_read_is_named(tmp_path):
     root = touch(tmp_path / "in", "notes.txt")
     with pytest.raises(InputError, match="in: found an empty folder or nothing to read, expected NIfTI volumes"):
         find_sources([root], ("flair",))
+
+
+def test_results_below_an_input_are_no_inputs(tmp_path):
+    root = touch(tmp_path / "in", "a.png", "out/maps/a.png.tif", "out/scores.csv", "out/b.png")
+    results = {(root / "out" / name).resolve() for name in ("maps", "scores.csv")}
+    assert [source.name for source in find_sources([root], (), results)] == ["a.png", "out/b.png"]
+
+
+def test_folders_behind_links_are_searched_once(tmp_path):
+    root = touch(tmp_path / "in", "a.png")
+    elsewhere = touch(tmp_path / "elsewhere", "b.png")
+    (root / "link").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(root)
+    assert [source.name for source in find_sources([root], ())] == ["a.png", "link/b.png"]
+
+
+def test_what_cannot_be_opened_is_listed_with_its_problem(tmp_path):
+    root = touch(tmp_path / "in", "s1/scan.nii.gz")
+    (root / "s1" / "gone").symlink_to(tmp_path / "absent")
+    os.mkfifo(root / "pipe")
+    for modalities in ((), ("volume",)):
+        problems = {source.name: bool(source.problem) for source in find_sources([root], modalities)}
+        assert problems == {"pipe": True, "s1/gone": True, "s1/scan.nii.gz": False}
+
+
+def test_a_folder_that_cannot_be_listed_is_listed_with_its_problem(tmp_path, monkeypatch):
+    root = touch(tmp_path / "in", "a.png", "locked/b.png")
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_sources([root], ())
+    assert [source.name for source in found] == ["a.png", "locked"]
+    assert "found a folder that cannot be read (Permission denied)" in found[1].problem
+
+
+def test_volumes_that_would_share_a_map_are_not_all_predicted(tmp_path):
+    root = touch(tmp_path / "in", "a.nii", "a.nii.gz")
+    first, second = find_sources([root], ("volume",))
+    assert (first.name, first.problem) == ("a.nii", "")
+    assert "beside a.nii, whose results have the same name" in second.problem
+
+
+def test_a_series_beside_a_volume_is_found_too(tmp_path):
+    root = touch(tmp_path / "in", "s1/scan.nii.gz")
+    (root / "s1" / "IM0").write_bytes(b"\0" * 128 + b"DICM")
+    assert [source.name for source in find_sources([root], ("volume",))] == ["s1/scan.nii.gz", "s1"]
+
+
+def test_a_single_file_of_a_series_is_refused(tmp_path):
+    (tmp_path / "IM0").write_bytes(b"\0" * 128 + b"DICM")
+    with pytest.raises(InputError, match="found one file of a DICOM series, expected the folder"):
+        find_sources([tmp_path / "IM0"], ("volume",))
+
+
+def test_files_of_one_name_are_called_by_their_folders(tmp_path):
+    root = touch(tmp_path, "p1/flair.nii.gz", "p2/flair.nii.gz")
+    given = [root / "p1/flair.nii.gz", root / "p2/flair.nii.gz"]
+    assert [source.name for source in find_sources(given, ("flair",))] == ["p1/flair.nii.gz", "p2/flair.nii.gz"]
+
+
+def test_a_name_that_is_no_text_is_escaped(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"")
+    assert [source.name for source in find_sources([tmp_path], ())] == ["caf\\xe9.png"]

@@ -104,6 +104,14 @@ class TestSeries:
         with pytest.raises(InputError, match=r"6\.00 mm behind IM0004, where slices are 3\.00 mm apart"):
             read_dicom_series(folder)
 
+    @pytest.mark.parametrize("kept", [0, 100])
+    def test_a_last_slice_that_was_hardly_copied_is_refused(self, tmp_path, series_writer, kept):
+        folder = series_writer(tmp_path / "cut", VOLUME)
+        last = max(folder.iterdir())
+        last.write_bytes(last.read_bytes()[:kept])
+        with pytest.raises(InputError, match="found an empty file among those of a series"):
+            read_dicom_series(folder)
+
     def test_a_slice_twice_is_refused(self, tmp_path, series_writer):
         folder = series_writer(tmp_path / "twice", VOLUME)
         (folder / "copy").write_bytes((folder / "IM0003").read_bytes())
