@@ -24,6 +24,7 @@ from typing import Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan import __version__
+from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
 
@@ -233,7 +234,7 @@ def _prepare(options: Namespace, typed: list[str]) -> int:
 
     parser = ArgumentParser(exit_on_error=False)
     _fill_prepare(parser)
-    datamodule = parser.instantiate_classes(options).data
+    datamodule = build_datamodule(parser, options)
     datamodule.strict = datamodule.strict or options.strict
     datamodule.setup()
     if options.split:

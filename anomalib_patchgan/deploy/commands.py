@@ -15,6 +15,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.errors import InputError
 
 _FAILED_STATUS = 1
@@ -179,7 +180,7 @@ def _trained(options: Namespace) -> tuple[Any, Any]:
     parser = ArgumentParser(exit_on_error=False)
     _fill_trained(parser)
     chosen = {key: options[key] for key in ("ckpt_path", "model", "data")}
-    datamodule = parser.instantiate_classes(Namespace(**chosen)).data
+    datamodule = build_datamodule(parser, Namespace(**chosen))
     datamodule.setup()
     return model, datamodule
 

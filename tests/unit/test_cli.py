@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from anomalib_patchgan import __version__, cli
 from anomalib_patchgan.cli import main
@@ -153,3 +154,36 @@ def test_a_collection_is_prepared_described_and_its_split_written(tmp_path, caps
     printed = capsys.readouterr().out
     assert "| test | 4 |" in printed
     assert json.loads(split.read_text())["sha256"] in printed
+
+
+@pytest.fixture
+def one_image_manifest(tmp_path):
+    def write(rows):
+        root = tmp_path / "collection"
+        root.mkdir()
+        Image.new("L", (8, 8)).save(root / "a.png")
+        (root / "manifest.csv").write_text("\n".join(rows))
+        return root
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (["image,label", "a.png,maybe"], [], "line 2: found the label 'maybe', expected one of 0, normal"),
+        (["image,label", "b.png,normal"], [], "b.png"),
+        (["image,label", "a.png,normal", "a.png,normal"], [], "line 3"),
+        ([], [], "manifest.csv"),
+        (["image,label", "a.png,normal"], ["--data.intensity_range", "[5,1]"], "intensity_range: found 5, 1"),
+        (["image,label", "a.png,normal"], ["--data.image_size", "0"], "image_size: found (0, 0), expected at least"),
+        (["image,label", "a.png,normal"], ["--data.image_size", "[8,-5]"], "image_size: found (8, -5), expected at"),
+    ],
+)
+def test_what_a_datamodule_refuses_is_its_own_sentence(rows, options, message, one_image_manifest, capsys):
+    data = ["--data", "anomalib_patchgan.data.Manifest", "--data.root", str(one_image_manifest(rows))]
+    assert main(["prepare", *data, *options]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(r"error: .*\n", captured.err)
+    assert message in captured.err

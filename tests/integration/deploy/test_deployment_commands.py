@@ -5,6 +5,7 @@
 
 import csv
 import json
+import re
 
 import pytest
 import torch
@@ -97,6 +98,12 @@ def test_what_cannot_be_exported_is_one_sentence(checkpoint, arguments, message,
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert message in error
+
+
+def test_what_the_data_of_a_model_refuse_is_one_sentence(checkpoint, brains, tmp_path, capsys):
+    data = ["--data", "anomalib_patchgan.data.BraTS2019", "--data.root", str(brains), "--data.modality", "[ct]"]
+    assert main(["export", "--ckpt_path", str(checkpoint), *data, "--output", str(tmp_path / "out")]) == 2
+    assert re.fullmatch(r"error: modality: found 'ct', expected one of .*\n", capsys.readouterr().err)
 
 
 def test_a_model_read_from_a_checkpoint_scores_as_before(checkpoint):
