@@ -32,6 +32,16 @@ PROGRAM = "anomalib-patchgan"
 INPUT_ERROR_STATUS = 2
 INTERRUPTED_STATUS = 130
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+# What the operating system says of a path that the user can change; anything else is a defect and keeps its traceback.
+_OF_THE_PATH = (
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 
 @dataclass(frozen=True)
@@ -81,9 +91,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return INPUT_ERROR_STATUS
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _NO_ROOM + _OF_THE_PATH:
             raise
-        print(f"error: {error.filename or 'a file'} cannot be written ({error.strerror})", file=sys.stderr)
+        use = "written" if error.errno in _NO_ROOM else "read or written"
+        # What is moved names two files, and the second is where it cannot go.
+        place = error.filename2 or error.filename or "a file"
+        print(f"error: {place} cannot be {use} ({error.strerror})", file=sys.stderr)
         return INPUT_ERROR_STATUS
     except KeyboardInterrupt:
         print("stopped; the same command goes on where this one ended", file=sys.stderr)
@@ -162,6 +175,8 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
     if _PRINT_CONFIG in typed:
         print(dump_suite(suite), end="")
         return 0
+    _check_folder(suite.store_folder, "--store", written=not options.dry_run)
+    _check_folder(suite.report_folder, "--report", written=not options.dry_run)
     if options.dry_run:
         from anomalib_patchgan.benchmark.dry_run import print_plan
 
@@ -182,6 +197,24 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
         print(f"{outcome.failed} jobs failed; the report has them, --retry-failed runs them again", file=sys.stderr)
     print(page)
     return int(outcome.failed > 0)
+
+
+def _check_folder(folder: Path, option: str, *, written: bool = True) -> None:
+    """Refuse a folder that cannot be made, before the work whose results it is to take.
+
+    Args:
+        folder: The folder, which need not be there.
+        option: What names it, for the message.
+        written: Whether anything is to be written to it.
+
+    Raises:
+        InputError: A file is in its way, or where it is or would be cannot be written.
+    """
+    found = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not found.is_dir():
+        raise InputError(f"{option}: found the file {found}, expected a folder or a free name.")
+    if written and not os.access(found, os.W_OK):
+        raise InputError(f"{option}: found the folder {found}, expected one that can be written.")
 
 
 def _fill_report(parser: ArgumentParser) -> None:
@@ -261,13 +294,18 @@ def _leak_meter(options: Namespace, typed: list[str]) -> int:
     from anomalib_patchgan.benchmark.suite import read_suite
 
     suite = read_suite(options.suite)
+    if options.output:
+        _check_folder(options.output.parent, "--output")
+        if options.output.is_dir():
+            raise InputError(f"--output: found the folder {options.output}, expected a file or a free name.")
     with make_display() as display:
         leak = measure_leak(suite, options.model, options.data, display)
     text = describe_leak(leak)
+    # Before it is written, since hours of training are in it.
+    print(text, flush=True)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
     return 0
 
 

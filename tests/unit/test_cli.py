@@ -114,14 +114,58 @@ def test_phantoms_are_written_and_their_folder_printed(tmp_path, capsys):
     assert len(list(root.rglob("*.jpg"))) == 2
 
 
-def test_printed_configuration_has_the_overrides(tmp_path, capsys):
+@pytest.fixture
+def absent_suite(tmp_path):
+    """A suite whose classes cannot be imported, so that whatever comes to the jobs says so."""
     suite = tmp_path / "suite.yaml"
     suite.write_text(
         "{name: tiny, question: '?', method: A, seeds: [0], "
         "data: {brain: {class_path: absent_package.Data, init_args: {root: nowhere}}}, "
         "models: {A: {class_path: absent_package.Model, trainer: {max_epochs: 1}}}}"
     )
-    assert main(["benchmark", str(suite), "--print_config", "--threads=7", "--models.A.trainer.max_epochs", "9"]) == 0
+    return suite
+
+
+@pytest.mark.parametrize("option", ["--store", "--report"])
+@pytest.mark.parametrize("below", ["", "below/it"])
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_file_where_a_folder_of_results_is_to_be_is_refused_first(
+    option, below, dry_run, absent_suite, tmp_path, capsys
+):
+    file = tmp_path / "file"
+    file.touch()
+    assert main(["benchmark", str(absent_suite), option, str(file / below), *dry_run]) == 2
+    assert capsys.readouterr().err == f"error: {option}: found the file {file}, expected a folder or a free name.\n"
+
+
+@pytest.mark.parametrize(("output", "found"), [("file/leak.md", "the file"), ("", "the folder")])
+def test_leak_meter_that_cannot_write_its_finding_is_refused_first(output, found, absent_suite, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    argv = ["leak-meter", str(absent_suite), "--model", "A", "--data", "brain", "--output", str(tmp_path / output)]
+    assert main(argv) == 2
+    assert f"error: --output: found {found} {tmp_path}" in capsys.readouterr().err
+
+
+def test_finding_of_the_leak_meter_is_printed_even_where_it_cannot_be_written(
+    absent_suite, tmp_path, monkeypatch, capsys
+):
+    from anomalib_patchgan.benchmark import leak_meter
+
+    output = tmp_path / "new" / "leak.md"
+
+    def measure(*_args):
+        output.parent.touch()
+
+    monkeypatch.setattr(leak_meter, "measure_leak", measure)
+    monkeypatch.setattr(leak_meter, "describe_leak", lambda _leak: "the finding")
+    assert main(["leak-meter", str(absent_suite), "--model", "A", "--data", "brain", "--output", str(output)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "the finding\n"
+    assert captured.err == f"error: {output.parent} cannot be read or written (File exists)\n"
+
+
+def test_printed_configuration_has_the_overrides(absent_suite, capsys):
+    assert main(["benchmark", str(absent_suite), "--print_config", "--threads=7", "--models.A.trainer.max_epochs", "9"]) == 0
     printed = capsys.readouterr().out
     assert "threads: 7" in printed
     assert "max_epochs: 9" in printed
@@ -134,6 +178,23 @@ def test_full_disk_is_a_sentence_wherever_it_is_met(monkeypatch, capsys):
     monkeypatch.setitem(cli.COMMANDS, "report", replace(cli.COMMANDS["report"], run=full))
     assert main(["report", "store"]) == 2
     assert capsys.readouterr().err == "error: cache/volume.npy cannot be written (No space left on device)\n"
+
+
+def test_path_that_cannot_be_used_is_a_sentence(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.touch()
+    argv = ["phantoms", "isic2016", "--root", str(file / "below"), "--train_images=1", "--test_images=1"]
+    assert main(argv) == 2
+    assert capsys.readouterr().err == f"error: {file} cannot be read or written (File exists)\n"
+
+
+def test_error_of_the_system_that_no_path_makes_keeps_its_traceback(monkeypatch):
+    def broken(*_args):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "disk")
+
+    monkeypatch.setitem(cli.COMMANDS, "report", replace(cli.COMMANDS["report"], run=broken))
+    with pytest.raises(OSError, match="disk"):
+        main(["report", "store"])
 
 
 def test_runners_on_offer_are_those_there_are(capsys):
