@@ -19,7 +19,7 @@ from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -27,6 +27,9 @@ from anomalib_patchgan import __version__
 from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
+
+if TYPE_CHECKING:
+    from anomalib_patchgan.store import Store
 
 PROGRAM = "anomalib-patchgan"
 INPUT_ERROR_STATUS = 2
@@ -53,12 +56,14 @@ class Command:
         fill_parser: Adds its arguments.
         run: Runs it, given what was parsed and the arguments as they were typed, and returns the exit status.
         prepare: Rewrites its arguments before they are parsed.
+        goes_on: What goes on where it was stopped, if anything does.
     """
 
     summary: str
     fill_parser: Callable[[ArgumentParser], None]
     run: Callable[[Namespace, list[str]], int]
     prepare: Callable[[list[str]], list[str]] = list
+    goes_on: str = ""
 
 
 def _set_environment() -> None:
@@ -99,15 +104,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {place} cannot be {use} ({error.strerror})", file=sys.stderr)
         return INPUT_ERROR_STATUS
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one ended", file=sys.stderr)
+        goes_on = COMMANDS[name].goes_on if (name := _command_name(arguments)) in COMMANDS else ""
+        print(f"stopped; {goes_on} goes on where this one ended" if goes_on else "stopped", file=sys.stderr)
         return INTERRUPTED_STATUS
     except SystemExit as error:
         # --help and --version end this way.
         return error.code if isinstance(error.code, int) else int(error.code is not None)
 
 
+def _command_name(arguments: list[str]) -> str | None:
+    return next((argument for argument in arguments if not argument.startswith("-")), None)
+
+
 def _dispatch(arguments: list[str]) -> int:
-    name = next((argument for argument in arguments if not argument.startswith("-")), None)
+    name = _command_name(arguments)
     parser = ArgumentParser(prog=PROGRAM, description=_DESCRIPTION, exit_on_error=False)
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     subcommands = parser.add_subcommands(dest="command")
@@ -241,10 +251,22 @@ def _report(options: Namespace, typed: list[str]) -> int:
     elif options.leaderboard:
         print(write_leaderboard(options.leaderboard, options.output or reports / "leaderboard"))
     else:
-        plan = Store(options.store).load_plan()
-        output = options.output or reports / plan["suite"]
-        print(write_report(options.store, output, plan["command"], options.pdf))
+        store = Store(options.store)
+        plan = store.load_plan()
+        for key, kind in {"suite": str, "jobs": list}.items():
+            if not isinstance(plan.get(key), kind):
+                raise InputError(f"{options.store / 'plan.json'}: found no {key}, expected a plan as `benchmark` writes.")
+        print(write_report(options.store, options.output or reports / plan["suite"], pdf=options.pdf))
+        if not any(_has_result(store, job["key"]) for job in plan["jobs"]):
+            print(f"no job of {options.store} has a result; the report says why", file=sys.stderr)
     return 0
+
+
+def _has_result(store: "Store", key: str) -> bool:
+    try:
+        return store.run_status(key) == "finished"
+    except InputError:  # The report names the file that cannot be read.
+        return False
 
 
 def _fill_prepare(parser: ArgumentParser) -> None:
@@ -381,6 +403,7 @@ COMMANDS = {
         fill_parser=_fill_benchmark,
         run=_benchmark,
         prepare=_benchmark_arguments,
+        goes_on="the same command",
     ),
     "report": Command(
         summary="rebuild the report of a suite that has run, compare two, or list many",
@@ -426,6 +449,7 @@ COMMANDS = {
         summary="score files with an exported model",
         fill_parser=deployment.fill_predict,
         run=deployment.predict,
+        goes_on="the same command with --resume",
     ),
 }
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from anomalib_patchgan import __version__, cli
 from anomalib_patchgan.cli import main
+from anomalib_patchgan.store import Store
 
 
 def test_version_is_printed(capsys):
@@ -164,6 +165,30 @@ def test_finding_of_the_leak_meter_is_printed_even_where_it_cannot_be_written(
     assert captured.err == f"error: {output.parent} cannot be read or written (File exists)\n"
 
 
+@pytest.mark.parametrize(
+    ("plan", "missing"), [({}, "suite"), ({"suite": "tiny"}, "jobs"), ({"suite": "tiny", "jobs": 3}, "jobs")]
+)
+def test_report_of_a_store_without_a_plan_of_jobs_is_a_sentence(plan, missing, tmp_path, capsys):
+    Store(tmp_path).save_plan(plan)
+    assert main(["report", str(tmp_path)]) == 2
+    captured = capsys.readouterr().err
+    assert captured == f"error: {tmp_path / 'plan.json'}: found no {missing}, expected a plan as `benchmark` writes.\n"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_report_says_that_no_job_has_a_result(damaged, tmp_path, capsys):
+    store = tmp_path / "store"
+    job = {"key": "never-run", "model": "A", "data": "brain", "seed": 0}
+    Store(store).save_plan({"suite": "tiny", "method": "A", "jobs": [job]})
+    if damaged:
+        (store / "jobs" / "never-run").mkdir(parents=True)
+        (store / "jobs" / "never-run" / "run.json").touch()
+    assert main(["report", str(store), "--output", str(tmp_path / "report")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path / 'report' / 'index.html'}\n"
+    assert captured.err == f"no job of {store} has a result; the report says why\n"
+
+
 def test_printed_configuration_has_the_overrides(absent_suite, capsys):
     assert main(["benchmark", str(absent_suite), "--print_config", "--threads=7", "--models.A.trainer.max_epochs", "9"]) == 0
     printed = capsys.readouterr().out
@@ -186,6 +211,23 @@ def test_path_that_cannot_be_used_is_a_sentence(tmp_path, capsys):
     argv = ["phantoms", "isic2016", "--root", str(file / "below"), "--train_images=1", "--test_images=1"]
     assert main(argv) == 2
     assert capsys.readouterr().err == f"error: {file} cannot be read or written (File exists)\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("benchmark", "stopped; the same command goes on where this one ended"),
+        ("predict", "stopped; the same command with --resume goes on where this one ended"),
+        ("report", "stopped"),
+    ],
+)
+def test_stopped_command_says_what_goes_on_if_anything_does(command, message, monkeypatch, capsys):
+    def stop(_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, command, replace(cli.COMMANDS[command], prepare=stop))
+    assert main([command]) == 130
+    assert capsys.readouterr().err == f"{message}\n"
 
 
 def test_error_of_the_system_that_no_path_makes_keeps_its_traceback(monkeypatch):
