@@ -4,6 +4,7 @@
 """The suite: which models on which data sets with which seeds, as a YAML file that the command line can override."""
 
 import json
+import math
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
@@ -192,6 +193,8 @@ _OPTIONS: dict[str, type] = {
     "--artefacts.KEY": ArtefactsEntry,
     "--loggers.NAME.KEY": LoggerEntry,
 }
+# As far as NumPy, and with it Lightning, takes seeds.
+_LARGEST_SEED = 2**32 - 1
 # A key that starts so holds what several rows refer to by an anchor, and is no setting itself.
 _ANCHORS = "x-"
 
@@ -249,6 +252,11 @@ def load_suite(path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], li
         _expect(filled, f"{path}: {key}", f"is {content.get(key)!r}", "a mapping of names to entries")
     content[_LOGGERS] = content.get(_LOGGERS) or {}
     _expect(isinstance(content[_LOGGERS], dict), f"{path}: {_LOGGERS}", "is no mapping", "names of entries")
+    for key in (*_SECTIONS, _LOGGERS):
+        for name in content[key]:
+            _expect(
+                isinstance(name, str), f"{path}: {key}", f"has the name {name!r}", "a text, which quotes make of it"
+            )
     remaining: list[str] = []
     options = list(overrides)
     while options:
@@ -372,6 +380,9 @@ def _data_entry(content: Any, where: str) -> DataEntry:
     if phantoms is not None:
         entry.phantoms = _entry(PhantomsEntry, phantoms, f"{where}.phantoms")
     _expect("root" in entry.init_args, f"{where}.init_args", "has no root", "the folder that holds the data")
+    folders = {"root": entry.init_args["root"], "normal_root": entry.init_args.get("normal_root") or ""}
+    for key, folder in folders.items():
+        _expect(isinstance(folder, str), f"{where}.init_args.{key}", f"is {folder!r}", "the path of a folder")
     return entry
 
 
@@ -410,13 +421,16 @@ def _check_type(value: Any, annotation: Any, where: str) -> None:
             _check_type(value, get_args(annotation)[0], where)
         return
     expected = get_origin(annotation) or annotation
-    _expect(isinstance(value, expected), where, f"is {value!r}", f"a value of type {expected.__name__}")
+    # To Python, true is a number.
+    fits = isinstance(value, expected) and not (isinstance(value, bool) and expected is int)
+    _expect(fits, where, f"is {value!r}", f"a value of type {expected.__name__}")
     if expected is list:
         for index, item in enumerate(value):
             _check_type(item, get_args(annotation)[0], f"{where}.{index}")
 
 
 def _check_together(suite: Suite) -> None:
+    _check_name(suite.name)
     _expect(suite.method in suite.models, "method", f"is {suite.method!r}", f"one of {', '.join(suite.models)}")
     _check_seeds(suite.seeds, "seeds")
     for name in suite.data:
@@ -430,8 +444,16 @@ def _check_together(suite: Suite) -> None:
             _check_budget(row.trainer_for(dataset), f"models.{name}.trainer")
 
 
+def _check_name(name: str) -> None:
+    # Folders are called so, and one named by `..` or with a separator would lie elsewhere.
+    fits = name not in {"", ".", ".."} and not set(name) & set("/\\\0")
+    _expect(fits, "name", f"is {name!r}", "one that can be a folder's, without / and \\")
+
+
 def _check_seeds(seeds: list[int], where: str) -> None:
     _expect(bool(seeds) and len(set(seeds)) == len(seeds), where, f"is {seeds}", "at least one number, each once")
+    for seed in seeds:
+        _expect(0 <= seed <= _LARGEST_SEED, where, f"has {seed!r}", f"numbers from 0 to {_LARGEST_SEED}")
 
 
 def _check_budget(trainer: dict[str, Any], where: str) -> None:
@@ -440,8 +462,9 @@ def _check_budget(trainer: dict[str, Any], where: str) -> None:
     twice = {"max_steps", "max_minutes"} <= budget
     _expect(not twice, where, "has both max_steps and max_minutes", "one of them, since minutes are turned into steps")
     for key in sorted(budget):
-        whole = isinstance(trainer[key], int) or (key == "max_minutes" and isinstance(trainer[key], float))
-        _expect(whole and trainer[key] > 0, f"{where}.{key}", f"is {trainer[key]!r}", "a positive number")
+        number = type(trainer[key]) is int or (key == "max_minutes" and type(trainer[key]) is float)
+        fits = number and 0 < trainer[key] < math.inf
+        _expect(fits, f"{where}.{key}", f"is {trainer[key]!r}", "a positive number")
 
 
 def _check_overrides(row: ModelEntry, where: str, datasets: set[str]) -> None:
@@ -453,6 +476,8 @@ def _check_overrides(row: ModelEntry, where: str, datasets: set[str]) -> None:
         for key in override:
             known = key in {"init_args", "trainer"}
             _expect(known, f"{where}.overrides.{dataset}", f"has the unknown key {key!r}", "init_args or trainer")
+            given = override[key]
+            _expect(isinstance(given, dict), f"{where}.overrides.{dataset}.{key}", f"is {given!r}", "a mapping")
 
 
 def _expect(condition: bool, where: str, found: str, expected: str) -> None:

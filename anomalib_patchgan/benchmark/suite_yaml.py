@@ -19,12 +19,15 @@ class _SuiteLoader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         lines: dict[Any, int] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
             line = key.start_mark.line + 1
-            if isinstance(key, yaml.ScalarNode) and lines.setdefault(key.value, line) != line:
+            if key.value in lines:
                 raise InputError(
                     f"line {line} has the key {key.value!r} again, which line {lines[key.value]} has; "
                     "expected every name once."
                 )
+            lines[key.value] = line
         return node
 
 

@@ -152,6 +152,11 @@ def test_two_rows_with_one_name_are_a_sentence(write, name):
         read_suite(write(twice))
 
 
+def test_key_twice_on_one_line_is_a_sentence(write):
+    with pytest.raises(InputError, match=r"suite\.yaml: line 3 has the key 'width' again, which line 3 has"):
+        read_suite(write(ANCHORED.replace("width: 8", "width: 8, width: 9")))
+
+
 def test_anchor_that_holds_itself_is_a_sentence(write):
     with pytest.raises(InputError, match="an anchor holds itself"):
         read_suite(write(ANCHORED.replace("width: 4", "deep: &deep {deeper: *deep}")))
@@ -237,6 +242,41 @@ def test_dumped_suite_reads_back_as_the_same_suite(content, write, artefacts):
         (("artefacts",), {"kinds": []}, r"artefacts.kinds is \[\]; expected some of"),
         (("artefacts",), {"severities": [1, 6]}, r"artefacts.severities is \[1, 6\]; expected some of 1, 2, 3, 4, 5"),
         (("artefacts",), {"severities": [1, 1]}, r"artefacts.severities is \[1, 1\]; expected some of .* each once"),
+        (("artefacts",), {"severities": [True]}, "artefacts.severities.0 is True; expected a value of type int"),
+        (
+            ("models", "Patch-GAN", "overrides"),
+            {"brain": {"init_args": 5}},
+            "overrides.brain.init_args is 5; expected a",
+        ),
+        (("models", "Patch-GAN", "overrides"), {"brain": {"trainer": 5}}, "overrides.brain.trainer is 5; expected a"),
+        (("data", "brain", "init_args"), {"root": 5}, "data.brain.init_args.root is 5; expected the path of a folder"),
+        (("data", "brain", "init_args"), {"root": None}, "data.brain.init_args.root is None; expected the path"),
+        (
+            ("data", "brain", "init_args"),
+            {"root": "somewhere", "normal_root": 5},
+            "data.brain.init_args.normal_root is 5; expected the path of a folder",
+        ),
+        (("models", 7), {"class_path": "x.Y", "trainer": {}}, "models has the name 7; expected a text"),
+        (("data", 7), {"class_path": "x.Y"}, "data has the name 7; expected a text"),
+        (("loggers",), {True: {"class_path": "x.Y"}}, "loggers has the name True; expected a text"),
+        (("seeds",), [-1], "seeds has -1; expected numbers from 0 to 4294967295"),
+        (("seeds",), [2**32], "seeds has 4294967296; expected numbers from 0 to 4294967295"),
+        (("seeds",), [True], "seeds"),
+        (("data", "brain", "seeds"), [True], "data.brain.seeds.0 is True; expected a value of type int"),
+        (
+            ("models", "v1.5 untrained", "trainer"),
+            {"max_epochs": True},
+            "trainer.max_epochs is True; expected a positive",
+        ),
+        (
+            ("models", "v1.5 untrained", "trainer"),
+            {"max_minutes": float("inf")},
+            "trainer.max_minutes is inf; expected",
+        ),
+        (("name",), "../../x", r"name is '../../x'; expected one that can be a folder's"),
+        (("name",), "a\\b", "expected one that can be a folder's"),
+        (("name",), "..", r"name is '\.\.'; expected one that can be a folder's"),
+        (("name",), "", "name is ''; expected one that can be a folder's"),
         (("artefacts",), ["noise"], r"artefacts is \['noise'\]; expected a mapping with kinds, severities"),
     ],
 )
