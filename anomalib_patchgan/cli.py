@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan import __version__
-from anomalib_patchgan.construction import build_datamodule
+from anomalib_patchgan.construction import build_datamodule, check_spacing
 from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
 
@@ -187,17 +187,18 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
         return 0
     _check_folder(suite.store_folder, "--store", written=not options.dry_run)
     _check_folder(suite.report_folder, "--report", written=not options.dry_run)
+    from anomalib_patchgan.benchmark.runners import make_runner
+
+    runner = make_runner(options.runner, jobs=options.jobs, ray_address=options.ray_address)
     if options.dry_run:
         from anomalib_patchgan.benchmark.dry_run import print_plan
 
         print_plan(suite, retry_failed=options.retry_failed)
         return 0
     from anomalib_patchgan.benchmark.runner import run_suite
-    from anomalib_patchgan.benchmark.runners import make_runner
     from anomalib_patchgan.report import write_report
 
     command = shlex.join([PROGRAM, "benchmark", *typed])
-    runner = make_runner(options.runner, jobs=options.jobs, ray_address=options.ray_address)
     outcome = run_suite(suite, command, runner, retry_failed=options.retry_failed, fail_fast=options.fail_fast)
     with outcome.overhead.part("report"):
         page = write_report(suite.store_folder, suite.report_folder, command)
@@ -255,7 +256,9 @@ def _report(options: Namespace, typed: list[str]) -> int:
         plan = store.load_plan()
         for key, kind in {"suite": str, "jobs": list}.items():
             if not isinstance(plan.get(key), kind):
-                raise InputError(f"{options.store / 'plan.json'}: found no {key}, expected a plan as `benchmark` writes.")
+                raise InputError(
+                    f"{options.store / 'plan.json'}: found no {key}, expected a plan as `benchmark` writes."
+                )
         print(write_report(options.store, options.output or reports / plan["suite"], pdf=options.pdf))
         if not any(_has_result(store, job["key"]) for job in plan["jobs"]):
             print(f"no job of {options.store} has a result; the report says why", file=sys.stderr)
@@ -356,6 +359,7 @@ def _phantoms(options: Namespace, typed: list[str]) -> int:
         return _frozen_phantoms(values)
     phantoms_class = _phantom_classes()[options.collection]
     phantoms = phantoms_class(**{field.name: values[field.name] for field in fields(phantoms_class)})
+    check_spacing(phantoms)
     with make_display() as display:
         track = display.start(f"writing phantoms to {values.root}")
         phantoms.write(values.root, lambda done, total: track("files", done, total))

@@ -1,13 +1,18 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Building the classes that a command line names, with their own words where they refuse their arguments."""
+"""Building and checking what a command line or a suite names by a class, with a sentence where it cannot be used."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan.errors import InputError
+
+_Built = TypeVar("_Built")
+# Not in the phantoms' class, since stored results are keyed by what makes their data, and this changes none of them.
+LARGEST_SPACING = 20.0
+"""Edge of a phantom's voxel in mm at most; the brain is 155 mm high."""
 
 
 def build_datamodule(parser: ArgumentParser, options: Namespace) -> Any:
@@ -22,9 +27,9 @@ def build_datamodule(parser: ArgumentParser, options: Namespace) -> Any:
     """
     refusals: list[InputError] = []
 
-    def construct(built_class: type, *args: Any, **kwargs: Any) -> Any:
+    def construct(class_type: type[_Built], *args: Any, **kwargs: Any) -> _Built:
         try:
-            return built_class(*args, **kwargs)
+            return class_type(*args, **kwargs)
         except InputError as error:
             refusals.append(error)
             raise
@@ -39,6 +44,20 @@ def build_datamodule(parser: ArgumentParser, options: Namespace) -> Any:
         raise refusals[-1] from None
     _check_image_size(datamodule)
     return datamodule
+
+
+def check_spacing(phantoms: Any) -> None:
+    """Refuse voxels so large that a brain has none.
+
+    Args:
+        phantoms: Phantoms of any class.
+
+    Raises:
+        InputError: Their voxels are too large.
+    """
+    spacing = getattr(phantoms, "spacing", 0.0)
+    if not spacing <= LARGEST_SPACING:
+        raise InputError(f"phantoms: spacing is {spacing}, expected at most {LARGEST_SPACING}")
 
 
 def _check_image_size(datamodule: Any) -> None:

@@ -6,7 +6,6 @@
 import signal
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ from pathlib import Path
 
 from anomalib_patchgan.benchmark.attempt import attempt_job, interruptible
 from anomalib_patchgan.benchmark.budget import Speed
-from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.datasets import prepare_data, summarise_data, write_phantoms
 from anomalib_patchgan.benchmark.overhead import Overhead
 from anomalib_patchgan.benchmark.plan import DataSummary, Job, describe_plan, make_jobs, unmeasured_jobs
@@ -231,21 +229,9 @@ def _check_classes_unless_done(suite: Suite, store: Store, retry_failed: bool) -
     measured = not unmeasured_jobs(suite, prepared, speeds)
     if len(prepared) == len(suite.data) and measured and TO_RUN not in states:
         return
-    with warnings.catch_warnings():
-        # Importing anomalib warns of its own deprecated parts.
-        warnings.simplefilter("ignore")
-        from anomalib_patchgan.benchmark.job import logger_blueprint, model_blueprint
+    from anomalib_patchgan.benchmark.checks import check_classes
 
-        for name, entry in suite.data.items():
-            Blueprint(entry.class_path, entry.init_args, f"data.{name}")
-            if entry.phantoms:
-                Blueprint(entry.phantoms.class_path, entry.phantoms.init_args, f"data.{name}.phantoms")
-        for name, row in suite.models.items():
-            # What a skipped row needs may not be installed here.
-            for data in filter(row.runs_on, suite.data if not row.skip else ()):
-                model_blueprint(name, row.class_path, row.arguments_for(data))
-        for name, logger in suite.loggers.items():
-            logger_blueprint(name, logger, suite.name)
+    check_classes(suite)
 
 
 @contextmanager

@@ -86,6 +86,7 @@ def test_help_imports_no_heavy_package():
         (["phantoms", "brats2019"], "root"),
         (["phantoms", "brats2019", "--root", "x", "--subjects", "0"], "subjects is 0"),
         (["phantoms", "brats2019", "--root", "x", "--subjcts", "2"], "subjcts"),
+        (["phantoms", "brats2019", "--root", "x", "--spacing", "500"], "spacing is 500.0, expected at most 20.0"),
     ],
 )
 def test_what_the_user_can_correct_is_one_line_on_the_error_stream(argv, message, capsys, tmp_path, monkeypatch):
@@ -189,8 +190,16 @@ def test_report_says_that_no_job_has_a_result(damaged, tmp_path, capsys):
     assert captured.err == f"no job of {store} has a result; the report says why\n"
 
 
+def test_dry_run_refuses_what_the_runner_would(absent_suite, capsys):
+    assert main(["benchmark", str(absent_suite), "--dry-run", "--runner", "processes", "--jobs", "0"]) == 2
+    assert capsys.readouterr().err == "error: --jobs is 0; expected a positive number.\n"
+
+
 def test_printed_configuration_has_the_overrides(absent_suite, capsys):
-    assert main(["benchmark", str(absent_suite), "--print_config", "--threads=7", "--models.A.trainer.max_epochs", "9"]) == 0
+    assert (
+        main(["benchmark", str(absent_suite), "--print_config", "--threads=7", "--models.A.trainer.max_epochs", "9"])
+        == 0
+    )
     printed = capsys.readouterr().out
     assert "threads: 7" in printed
     assert "max_epochs: 9" in printed
