@@ -42,7 +42,7 @@ def build_datamodule(parser: ArgumentParser, options: Namespace) -> Any:
         if not refusals:
             raise
         raise refusals[-1] from None
-    _check_image_size(datamodule)
+    check_image_size(getattr(datamodule, "image_size", None), "image_size")
     return datamodule
 
 
@@ -60,7 +60,16 @@ def check_spacing(phantoms: Any) -> None:
         raise InputError(f"phantoms: spacing is {spacing}, expected at most {LARGEST_SPACING}")
 
 
-def _check_image_size(datamodule: Any) -> None:
-    size = getattr(datamodule, "image_size", None)
-    if size is not None and min((size,) if isinstance(size, int) else size) < 1:
-        raise InputError(f"image_size: found {size}, expected at least one row and one column.")
+def check_image_size(size: Any, where: str) -> None:
+    """Refuse images without pixels.
+
+    Args:
+        size: Rows and columns, one number for a square, or None where it is not known.
+        where: What holds it, for the message.
+
+    Raises:
+        InputError: A side is below 1.
+    """
+    sides = size if isinstance(size, list | tuple) else [size]
+    if any(isinstance(side, int) and side < 1 for side in sides):
+        raise InputError(f"{where}: found {size}, expected at least one row and one column.")

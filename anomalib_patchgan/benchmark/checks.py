@@ -9,7 +9,7 @@ from typing import Any
 
 from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.suite import DataEntry, ModelEntry, Suite
-from anomalib_patchgan.construction import check_spacing
+from anomalib_patchgan.construction import check_image_size, check_spacing
 from anomalib_patchgan.errors import InputError
 
 # A job sets these itself.
@@ -41,6 +41,7 @@ def check_classes(suite: Suite) -> None:
 
 def _check_data(name: str, entry: DataEntry) -> None:
     Blueprint(entry.class_path, entry.init_args, f"data.{name}")
+    check_image_size(entry.init_args.get("image_size"), f"data.{name}.init_args.image_size")
     if entry.phantoms is None:
         return
     where = f"data.{name}.phantoms"
