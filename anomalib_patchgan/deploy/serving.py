@@ -16,6 +16,7 @@ from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import write_whole
 
 CONFIGURATION, CLIENT = "config.json", "client.py"
+_MODELS = "model_config_list"
 # Where the server's container finds the repository.
 _MOUNTED = "/models"
 _CLIENT = Path(__file__).parent / "serving_client.py"
@@ -27,8 +28,9 @@ def write_model_repository(
     """Add a model to a repository, as a new version if it is there already under that name.
 
     The layout is the one that the server documents: ``NAME/VERSION/model.xml`` with its weights, and a ``config.json``
-    that lists every model. The precision that the model was exported for is declared to the server too, which would
-    else compute in bfloat16 on CPUs that have it. The client is standard library and numpy only.
+    that lists every model; what a user added to that file stays. The precision that the model was exported for is
+    declared to the server too, which would else compute in bfloat16 on CPUs that have it. The client is standard
+    library and numpy only.
 
     Args:
         model: The ``.xml`` file that ``anomalib-patchgan export`` wrote.
@@ -54,11 +56,10 @@ def write_model_repository(
     if latest is None or not _is_same(latest / "model.xml", model):
         latest = repository / name / str(versions[-1] + 1 if versions else 1)
         _copy_whole(model, latest)
-    others = [entry for entry in configuration if entry["config"]["name"] != name]
-    entries = [*others, {"config": _entry(name, identity, hint, mounted)}]
-    content = json.dumps({"model_config_list": entries}, indent=2) + "\n"
-    write_whole(repository / CONFIGURATION, content.encode())
-    write_whole(repository / CLIENT, _CLIENT.read_bytes())
+    _put_entry(configuration[_MODELS], _entry(name, identity, hint, mounted))
+    content = json.dumps(configuration, indent=2) + "\n"
+    _write(repository / CONFIGURATION, content.encode())
+    _write(repository / CLIENT, _CLIENT.read_bytes())
     return latest
 
 
@@ -75,14 +76,45 @@ def _entry(name: str, identity: ModelIdentity, hint: str, mounted: str) -> dict[
     }
 
 
-def _read_configuration(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
+def _put_entry(entries: list[dict[str, Any]], own: dict[str, Any]) -> None:
+    """Update the entry of a name, or add it; what a user added to it stays."""
+    found = next((entry["config"] for entry in entries if entry["config"]["name"] == own["name"]), None)
+    if found is None:
+        entries.append({"config": own})
+        return
+    plugin = found.get("plugin_config")
+    added = plugin if isinstance(plugin, dict) else {}
+    found.update(own | {"plugin_config": added | own["plugin_config"]})
+
+
+def _read_configuration(path: Path) -> dict[str, Any]:
+    """All that a configuration says; one that lists no model where there is none yet."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["model_config_list"]
-        return [entry for entry in entries if entry["config"]["name"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: found no configuration of a model server, expected `model_config_list`.") from error
+        configuration = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {_MODELS: []}
+    except OSError as error:
+        raise InputError(f"{path}: found a file that cannot be read ({error.strerror}), expected one.") from error
+    except ValueError:
+        configuration = None
+    if not _is_configuration(configuration):
+        raise InputError(f"{path}: found no configuration of a model server, expected `{_MODELS}`.")
+    return configuration
+
+
+def _is_configuration(content: Any) -> bool:
+    entries = content.get(_MODELS) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        return False
+    configs = [entry.get("config") if isinstance(entry, dict) else None for entry in entries]
+    return all(isinstance(config, dict) and "name" in config for config in configs)
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise InputError(f"{path}: found that it cannot be written ({error.strerror}), expected a file.") from error
 
 
 def _is_same(first: Path, second: Path) -> bool:

@@ -91,6 +91,67 @@ def test_names_that_a_server_would_not_take_are_refused(tmp_path):
         write_model_repository(model, tmp_path / "repository", "ab")
 
 
+def test_what_a_user_wrote_into_the_configuration_stays(tmp_path):
+    model = write_identified(tmp_path / "model.xml", 0.0)
+    configuration = tmp_path / "repository" / "config.json"
+    configuration.parent.mkdir()
+    other = {"config": {"name": "skin", "base_path": "/models/skin"}}
+    own = {
+        "config": {
+            "name": "brain",
+            "base_path": "/elsewhere",
+            "nireq": 4,
+            "plugin_config": {"NUM_STREAMS": "2", "PERFORMANCE_HINT": "LATENCY"},
+        },
+        "comment": "night shift",
+    }
+    before = {
+        "mediapipe_config_list": [{"name": "graph"}],
+        "model_config_list": [own, other],
+        "monitoring": {"metrics": {"enable": True}},
+    }
+    configuration.write_text(json.dumps(before))
+    write_model_repository(model, configuration.parent, "brain")
+    after = json.loads(configuration.read_text())
+    assert after["mediapipe_config_list"] == before["mediapipe_config_list"]
+    assert after["monitoring"] == before["monitoring"]
+    entry, untouched = after["model_config_list"]
+    assert untouched == other
+    assert entry["comment"] == "night shift"
+    assert entry["config"]["nireq"] == 4
+    assert entry["config"]["base_path"] == "/models/brain"
+    assert entry["config"]["plugin_config"] == {
+        "NUM_STREAMS": "2",
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": "bf16",
+    }
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model_config_list": 1}', '{"model_config_list": [{"config": 1}]}'])
+def test_a_damaged_configuration_is_refused_before_anything_is_copied(content, tmp_path):
+    model = write_identified(tmp_path / "model.xml", 0.0)
+    configuration = tmp_path / "repository" / "config.json"
+    configuration.parent.mkdir()
+    configuration.write_text(content)
+    with pytest.raises(InputError, match=r"config\.json: found no configuration of a model server"):
+        write_model_repository(model, configuration.parent, "brain")
+    assert [path.name for path in configuration.parent.iterdir()] == ["config.json"]
+
+
+def test_a_configuration_that_cannot_be_read_is_a_sentence(tmp_path):
+    model = write_identified(tmp_path / "model.xml", 0.0)
+    (tmp_path / "repository" / "config.json").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"config\.json: found a file that cannot be read \(Is a directory\)"):
+        write_model_repository(model, tmp_path / "repository", "brain")
+
+
+def test_a_repository_that_is_a_file_is_a_sentence(tmp_path):
+    model = write_identified(tmp_path / "model.xml", 0.0)
+    (tmp_path / "repository").write_text("")
+    with pytest.raises(InputError, match="repository"):
+        write_model_repository(model, tmp_path / "repository", "brain")
+
+
 class Server(BaseHTTPRequestHandler):
     """Answers as the server does: KServe v2 over REST with the binary data extension."""
 
