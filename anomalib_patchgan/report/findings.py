@@ -6,6 +6,7 @@
 import contextlib
 import math
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,7 @@ TRAINING_STAGE = "fit"
 
 _SAMPLE_COLUMNS = ("sample_id", "subject_id", "label", "lesion_fraction")
 # What a damaged or foreign file raises in the libraries that read it.
-UNREADABLE = (InputError, OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+UNREADABLE = (InputError, OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)

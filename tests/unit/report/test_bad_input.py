@@ -16,6 +16,11 @@ from anomalib_patchgan.report import write_report
 from anomalib_patchgan.store import SCHEMA_VERSION, DataRecord, Run, Store
 
 MODELS = ("Patch-GAN", "Mean intensity")
+DAMAGES = {
+    "empty": lambda content: b"",
+    "cut": lambda content: content[: len(content) // 2],
+    "overwritten": lambda content: content[: len(content) // 2] + bytes(99) + content[len(content) // 2 + 99 :],
+}
 
 
 @pytest.fixture
@@ -60,6 +65,23 @@ def test_a_job_without_a_column_is_named_and_the_others_stand(store, tmp_path, f
     page = text_of(write_report(store, tmp_path / "out"))
     assert "Patch-GAN on skin, seed 1: unreadable" in page
     assert f"KeyError: &#39;{column}&#39;" in page
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_job_whose_maps_are_damaged_is_named_and_the_others_stand(store, tmp_path, damage):
+    path = store / "jobs" / "4-9-1" / "maps.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    page = text_of(write_report(store, tmp_path / "out"))
+    assert "Patch-GAN on skin, seed 1: unreadable" in page
+    assert "1 of 4 jobs have no result." in page
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_data_whose_images_are_damaged_leave_every_job_unreadable_and_a_page(store, tmp_path, damage):
+    (path,) = store.glob("data/*/images.npz")
+    path.write_bytes(damage(path.read_bytes()))
+    page = text_of(write_report(store, tmp_path / "out"))
+    assert page.count(": unreadable</summary>") == 4
 
 
 def test_samples_without_the_size_of_lesions_give_a_page_without_that_study(store, tmp_path):
