@@ -37,6 +37,15 @@ def compile_in_float32(model: openvino.Model | Path) -> openvino.CompiledModel:
     return shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
 
+def reason_of(error: RuntimeError) -> str:
+    """What OpenVINO says went wrong, without the places in its source that come before.
+
+    Args:
+        error: What it raised.
+    """
+    return (str(error).strip().splitlines() or [""])[-1].strip().rstrip(".") or "no reason given"
+
+
 class _SignalStack(ctypes.Structure):
     """``stack_t`` of Linux's ``sigaltstack(2)``."""
 

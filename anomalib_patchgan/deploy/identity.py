@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import openvino
 
-from anomalib_patchgan.deploy.core import shared_core
+from anomalib_patchgan.deploy.core import reason_of, shared_core
+from anomalib_patchgan.deploy.plain import fits
 from anomalib_patchgan.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,18 +79,23 @@ class ModelIdentity:
             path: Its file, for the message.
 
         Raises:
-            InputError: If it has none, or one that this version does not know.
+            InputError: If it has none, or one that is damaged or that this version does not know.
         """
         expected = "expected a model written by `anomalib-patchgan export`"
         if not model.has_rt_info([SECTION, "format_version"]):
             raise InputError(f"{path}: found an OpenVINO model without the section {SECTION!r}, {expected}.")
-        version = _value(model, "format_version")
+        version = _value(model, "format_version", path)
         if version != FORMAT_VERSION:
             raise InputError(f"{path}: found metadata of format {version}, expected {FORMAT_VERSION}.")
         missing = [field.name for field in fields(cls) if not model.has_rt_info([SECTION, field.name])]
         if missing:
             raise InputError(f"{path}: found metadata without {missing[0]!r}, {expected}.")
-        return cls(**{field.name: _value(model, field.name) for field in fields(cls)})
+        values = {field.name: _value(model, field.name, path) for field in fields(cls)}
+        hints = get_type_hints(cls)
+        for name, value in values.items():
+            if not fits(value, hints[name]):
+                raise InputError(f"{path}: found metadata whose {name!r} is {value!r}, {expected}.")
+        return cls(**values)
 
 
 def read_model(path: Path) -> tuple[openvino.Model, ModelIdentity]:
@@ -105,12 +111,11 @@ def read_model(path: Path) -> tuple[openvino.Model, ModelIdentity]:
         raise InputError(f"{path}: found the ending {path.suffix!r}, expected the .xml file of an OpenVINO model.")
     weights = path.with_suffix(".bin")
     for file in (path, weights):
-        if not file.is_file():
-            raise InputError(f"{file}: found no such file, expected an OpenVINO model: an .xml and a .bin file.")
+        _check_readable(file)
     try:
         model = shared_core().read_model(path)
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip().rstrip(".") or "no reason given"
+        reason = reason_of(error)
         raise InputError(f"{path}: found a model that cannot be read ({reason}), expected whole files.") from error
     identity = ModelIdentity.read_from(model, path)
     if file_sha256(weights) != identity.weights_sha256:
@@ -128,5 +133,20 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _value(model: openvino.Model, name: str) -> Any:
-    return json.loads(str(model.get_rt_info([SECTION, name]).value))
+def _check_readable(file: Path) -> None:
+    expected = "expected an OpenVINO model: an .xml and a .bin file"
+    try:
+        with file.open("rb"):
+            pass
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise InputError(f"{file}: found no such file, {expected}.") from error
+    except OSError as error:
+        raise InputError(f"{file}: found that it cannot be read ({error.strerror}), {expected}.") from error
+
+
+def _value(model: openvino.Model, name: str, path: Path) -> Any:
+    text = str(model.get_rt_info([SECTION, name]).value)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: found damaged metadata, {name!r} is {text!r}, expected JSON.") from error

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
 
 import numpy as np
 from PIL import Image
 
 from anomalib_patchgan.data.volumes import Window, scale_volume
+from anomalib_patchgan.deploy.plain import fits
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import (
     IntensityRange,
@@ -302,8 +303,12 @@ def preparation_from_plain(plain: Mapping[str, Any]) -> Preparation:
     """
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
     kind = fields.pop("kind", None)
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise InputError(f"preparation: found the kind {kind!r}, expected one of {', '.join(_KINDS)}.")
+    hints = get_type_hints(_KINDS[kind])
+    for name, value in fields.items():
+        if name in hints and not fits(value, hints[name]):
+            raise InputError(f"preparation: found {value!r} for {name!r}, expected {hints[name]}.")
     try:
         return _KINDS[kind](**fields)
     except TypeError as error:
