@@ -21,6 +21,7 @@ from anomalib_patchgan.deploy.device import computes_bfloat16
 from anomalib_patchgan.deploy.export import Exporter
 from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.runtimes import BATCH, OpenVinoRuntime, Outputs, Predict, UnsupportedError, run_onnx
+from anomalib_patchgan.errors import InputError
 
 # Opens a backend on a model, in a folder of its own, with so many threads.
 Open = Callable[[Exporter, Path, int], Predict]
@@ -37,6 +38,32 @@ class Backend:
 
     precision: str
     open: Open
+
+
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that nothing can run with; PyTorch would fail on it, OpenVINO takes 0 for all.
+
+    Args:
+        threads: Threads of inference.
+
+    Raises:
+        InputError: If it is not positive.
+    """
+    if threads < 1:
+        raise InputError(f"threads: found {threads}, expected 1 or more.")
+
+
+def check_arithmetic(precision: str) -> None:
+    """Ask whether this CPU computes in a precision.
+
+    Args:
+        precision: Name of a precision of the export.
+
+    Raises:
+        UnsupportedError: If it does not.
+    """
+    if precision == "bf16" and not computes_bfloat16("CPU"):
+        raise UnsupportedError("CPU: found no bfloat16 among what it computes in, expected it for this backend.")
 
 
 def open_pytorch(exporter: Exporter, folder: Path, threads: int) -> Predict:
@@ -139,8 +166,7 @@ def open_openvino(precision: str, exporter: Exporter, folder: Path, threads: int
     Raises:
         UnsupportedError: If this CPU does not compute in that precision.
     """
-    if precision == "bf16" and not computes_bfloat16("CPU"):
-        raise UnsupportedError("CPU: found no bfloat16 among what it computes in, expected it for this backend.")
+    check_arithmetic(precision)
     return OpenVinoRuntime(exporter.write(folder, precision), threads)
 
 

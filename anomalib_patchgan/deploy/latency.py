@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import math
 import os
 import re
 import shutil
@@ -27,6 +29,7 @@ from anomalib.models import AnomalibModule
 from torch import nn
 from torch.nn.utils import parametrize
 
+from anomalib_patchgan.deploy.backends import check_threads
 from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, stack_images
 from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.identity import read_model
@@ -58,8 +61,8 @@ class LatencyRow:
 
     Attributes:
         name: Name of the way.
-        status: ``ok`` or ``unsupported``.
-        note: Why it is not supported.
+        status: ``ok``; ``unsupported``, where it does not run here; or ``failed``, where its process died.
+        note: Why it is not ``ok``.
         threads: Threads of inference.
         seconds: Time of each call of one image, or file.
         rates: Images per second of each round, many at a time.
@@ -99,9 +102,7 @@ def write_workspace(
     Raises:
         InputError: If a name is unknown.
     """
-    unknown = [name for name in ways if name not in CONTENDERS]
-    if unknown:
-        raise InputError(f"ways: found {unknown[0]!r}, expected some of {', '.join(CONTENDERS)}.")
+    _check_ways(ways)
     exporter = Exporter(model, datamodule)
     # What is timed are pictures of the test images as the model takes them, whatever they came from.
     exporter.preparation = RasterPreparation(exporter.input_size)
@@ -135,6 +136,32 @@ def _plain_copy(graph: nn.Module) -> nn.Module:
     return copied
 
 
+def check_request(ways: Sequence[str], threads: int, rounds: int, seconds: float) -> None:
+    """Refuse what cannot be measured, before anything is exported.
+
+    Args:
+        ways: Names in ``CONTENDERS``.
+        threads: Threads of inference.
+        rounds: Rounds that count.
+        seconds: Seconds of each way at least, over all rounds.
+
+    Raises:
+        InputError: If a name is unknown or a number is not positive.
+    """
+    _check_ways(ways)
+    check_threads(threads)
+    if rounds < 1:
+        raise InputError(f"rounds: found {rounds}, expected 1 or more.")
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise InputError(f"seconds: found {seconds:g}, expected more than 0.")
+
+
+def _check_ways(ways: Sequence[str]) -> None:
+    unknown = [name for name in ways if name not in CONTENDERS]
+    if unknown:
+        raise InputError(f"ways: found {unknown[0]!r}, expected some of {', '.join(CONTENDERS)}.")
+
+
 def measure_latency(
     workspace: Path,
     threads: int,
@@ -154,8 +181,12 @@ def measure_latency(
         progress: Told what is being done.
 
     Returns:
-        A row for each. What this machine cannot run is a row that says so.
+        A row for each. What this machine cannot run is a row that says so, as is what died while it was measured.
+
+    Raises:
+        InputError: If a name is unknown or a number is not positive.
     """
+    check_request(ways, threads, rounds, seconds)
     children = {}
     rows = []
     try:
@@ -168,7 +199,7 @@ def measure_latency(
                 children[name] = child
         for number in range(rounds + 1):
             for row in rows:
-                if row.name in children:
+                if row.status == "ok":
                     progress(f"round {number} of {rounds}: {row.name}")
                     _measure(row, children[row.name], rounds, seconds, counts=number > 0)
     finally:
@@ -210,22 +241,26 @@ class _Child:
 
     def ask(self, **asked: Any) -> dict[str, Any]:
         """Tell it what to do and wait for the answer."""
-        if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(asked) + "\n")
-            self._process.stdin.flush()
+        # What has died takes no question; that it gives no answer is heard.
+        with contextlib.suppress(BrokenPipeError):
+            if self._process.stdin is not None:
+                self._process.stdin.write(json.dumps(asked) + "\n")
+                self._process.stdin.flush()
         return self.hear()
 
     def hear(self) -> dict[str, Any]:
-        """Wait for an answer."""
+        """Wait for an answer; of a process that has died, it says so."""
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            return {"status": "unsupported", "note": f"its process ended with status {self._process.wait()}"}
+        if not line.endswith("\n"):
+            return {"status": "failed", "note": f"its process ended with status {self._process.wait()}"}
         return json.loads(line)
 
     def stop(self) -> None:
         """End the process."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        # A question that it did not live to read is still in the pipe's buffer.
+        with contextlib.suppress(BrokenPipeError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
         try:
             self._process.wait(timeout=60)
         except subprocess.TimeoutExpired:
@@ -236,6 +271,9 @@ class _Child:
 def _measure(row: LatencyRow, child: _Child, rounds: int, seconds: float, counts: bool) -> None:
     once = child.ask(do="once", count=-(-CALLS // rounds), seconds=seconds / rounds)
     many = child.ask(do="many", count=1, seconds=seconds / rounds)
+    if "status" in many:
+        row.status, row.note = many["status"], many["note"]
+        return
     if counts:
         row.seconds += once["seconds"]
         row.rates.append(many["rate"])
@@ -297,7 +335,8 @@ def latency_table(rows: list[LatencyRow]) -> str:
     reference = next((row for row in rows if row.status == "ok"), None)
     for row in rows:
         if row.status != "ok" or reference is None:
-            lines.append(f"| {row.name} | {row.status}: {row.note} |" + " |" * (len(header) - 2))
+            note = row.note.replace("|", "\\|")
+            lines.append(f"| {row.name} | {row.status}: {note} |" + " |" * (len(header) - 2))
             continue
         least, median, most = speedup(row, reference)
         cells = (

@@ -15,7 +15,8 @@ from anomalib.data import AnomalibDataModule
 from anomalib.models import AnomalibModule
 from numpy.typing import NDArray
 
-from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE
+from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE, check_arithmetic, check_threads
+from anomalib_patchgan.deploy.core import reason_of
 from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
 from anomalib_patchgan.deploy.identity import ModelIdentity, read_model
 from anomalib_patchgan.deploy.quantisation import interquartile_range
@@ -59,7 +60,7 @@ class ParityRow:
 
     Attributes:
         backend: Name of the backend.
-        precision: What it computes in.
+        precision: What it computes in; empty where that could not be read.
         status: ``passed``, ``failed`` or ``unsupported``.
         note: Why it did not pass.
         samples: Number of test images.
@@ -101,9 +102,13 @@ class ParityBench:
         model: The trained model.
         datamodule: Its data, set up.
         threads: Threads of inference.
+
+    Raises:
+        InputError: If there is no thread.
     """
 
     def __init__(self, model: AnomalibModule, datamodule: AnomalibDataModule, threads: int) -> None:
+        check_threads(threads)
         self.exporter = Exporter(model, datamodule)
         self._threads = threads
         self._images = stack_images(datamodule.test_data, self.exporter.input_size)
@@ -125,15 +130,20 @@ class ParityBench:
             path: The ``.xml`` file.
 
         Raises:
-            InputError: If it cannot be read, or is an export of another model or of other data.
+            InputError: If it cannot be read or run, or is an export of another model or of other data.
         """
         _, identity = read_model(path)
+        if identity.precision not in GATES:
+            raise InputError(f"{path}: found the precision {identity.precision!r}, expected one of {', '.join(GATES)}.")
         name = f"openvino_{identity.precision}"
         self._check_identity(path, identity)
         try:
+            check_arithmetic(identity.precision)
             outputs = predict_all(OpenVinoRuntime(path, self._threads), self._images)
         except UnsupportedError as error:
             return ParityRow(backend=name, precision=identity.precision, status=UNSUPPORTED, note=str(error))
+        except RuntimeError as error:
+            raise InputError(f"{path}: found that it does not run ({reason_of(error)}), expected it to.") from error
         return self._compare(name, identity.precision, outputs, len(identity.quantised))
 
     def compare_backend(self, name: str, folder: Path) -> ParityRow:
@@ -189,6 +199,17 @@ class ParityBench:
         )
         reasons = broken_by(row)
         return row if not reasons else ParityRow(**asdict(row) | {"status": FAILED, "note": "; ".join(reasons)})
+
+
+def failed_row(path: Path, error: InputError) -> ParityRow:
+    """The row of an export that cannot be compared.
+
+    Args:
+        path: The ``.xml`` file.
+        error: Why not.
+    """
+    note = str(error).removeprefix(f"{path}: ")
+    return ParityRow(backend=str(path), precision="", status=FAILED, note=note)
 
 
 def measure_parity(
@@ -273,7 +294,7 @@ def parity_table(rows: list[ParityRow]) -> str:
             "" if row.ties is None else str(row.ties),
             str(row.quantised),
         )
-        lines.append("| " + " | ".join(cells) + " |")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
 

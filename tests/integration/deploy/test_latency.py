@@ -3,6 +3,9 @@
 
 """The latency harness: a process for each way, rounds in turn, and rows for what a machine cannot do."""
 
+import signal
+import subprocess
+
 import pytest
 
 from anomalib_patchgan.deploy.latency import (
@@ -26,7 +29,7 @@ def workspace(model, datamodule, tmp_path_factory):
 def test_each_way_has_a_process_of_its_own_and_a_row_with_all_numbers(workspace):
     told = []
     names = ("onnxruntime_fp32", "openvino_fp32", "decoding", "predictor_fp32", "openvino_int8")
-    rows = measure_latency(workspace, 1, names, rounds=2, seconds=0.0, progress=told.append)
+    rows = measure_latency(workspace, 1, names, rounds=2, seconds=0.01, progress=told.append)
     assert [row.name for row in rows] == list(names)
     *measured, missing = rows
     for row in measured:
@@ -47,6 +50,27 @@ def test_each_way_has_a_process_of_its_own_and_a_row_with_all_numbers(workspace)
     assert "unsupported: " in table[-1]
     least, median, most = speedup(measured[1], measured[0])
     assert 0 < least <= median <= most
+
+
+def test_a_way_that_dies_while_it_is_measured_is_a_row_and_the_others_go_on(workspace, monkeypatch):
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    def kill_first(text):
+        if text == "round 1 of 2: onnxruntime_fp32":
+            started[0].kill()
+            started[0].wait()
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    monkeypatch.setattr("anomalib_patchgan.deploy.latency.benchmark_app", lambda *arguments: None)
+    dead, alive = measure_latency(workspace, 1, ("onnxruntime_fp32", "openvino_fp32"), 2, 0.01, kill_first)
+    assert (dead.status, dead.note) == ("failed", f"its process ended with status {-signal.SIGKILL}")
+    assert (alive.status, len(alive.rates)) == ("ok", 2)
+    assert "| onnxruntime_fp32 | failed: its process ended with status" in latency_table([dead, alive])
 
 
 def test_an_unknown_way_is_named(model, datamodule, tmp_path):
