@@ -27,7 +27,9 @@ def load_trained(class_path: str, checkpoint: Path) -> AnomalibModule:
     """
     module_name, _, class_name = class_path.rpartition(".")
     try:
-        model_class = getattr(importlib.import_module(module_name), class_name)
+        with quiet():
+            module = importlib.import_module(module_name)
+        model_class = getattr(module, class_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"model: found {class_path!r} ({error}), expected the dotted path of a model.") from error
     if not (isinstance(model_class, type) and issubclass(model_class, AnomalibModule)):

@@ -28,6 +28,7 @@ from torchvision.transforms.v2 import Resize
 from torchvision.transforms.v2.functional import resize
 
 from anomalib_patchgan import __version__
+from anomalib_patchgan.deploy.core import reason_of
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.deploy.identity import ModelIdentity, file_sha256
 from anomalib_patchgan.deploy.preparation import (
@@ -119,21 +120,22 @@ class Exporter:
             The ``.xml`` file; the weights lie beside it.
 
         Raises:
-            InputError: If there is no such precision, or the model cannot be exported in it.
+            InputError: If there is no such precision, the model cannot be exported in it, or nothing can be written
+                there.
         """
         if precision not in PRECISIONS:
             raise InputError(f"precision: found {precision!r}, expected one of {', '.join(PRECISIONS)}.")
         way = PRECISIONS[precision]
+        path = folder / MODEL_NAME
+        _make_room(path)
         normals = self.normal_images() if way.quantises else None
         model = self.converted if normals is None else quantise(self.converted, self.graph.network, normals)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / MODEL_NAME
         identity = self.identity(precision, quantised_operations(model))
         identity.write_to(model)
-        openvino.save_model(model, path, compress_to_fp16=way.halves_weights)
+        _save(model, path, way.halves_weights)
         # The hash of the weights goes into the other file, so that files of two exports are not taken for one model.
         replace(identity, weights_sha256=file_sha256(path.with_suffix(".bin"))).write_to(model)
-        openvino.save_model(model, path, compress_to_fp16=way.halves_weights)
+        _save(model, path, way.halves_weights)
         return path
 
     def write_onnx(self, folder: Path) -> Path:
@@ -286,6 +288,26 @@ def _without_augmentations(dataset: Any) -> Iterator[None]:
         yield
     finally:
         dataset.augmentations = before
+
+
+def _make_room(path: Path) -> None:
+    """Make the folder of an export, and refuse a folder in the place of one of its files."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: found no folder that can be made ({error.strerror}), expected one."
+        ) from error
+    for file in (path, path.with_suffix(".bin")):
+        if file.is_dir():
+            raise InputError(f"{file}: found a folder, expected a file of an earlier export or none.")
+
+
+def _save(model: openvino.Model, path: Path, halves_weights: bool) -> None:
+    try:
+        openvino.save_model(model, path, compress_to_fp16=halves_weights)
+    except RuntimeError as error:
+        raise InputError(f"{path}: found that it cannot be written ({reason_of(error)}), expected a file.") from error
 
 
 def _hashes(card: dict[str, Any] | None) -> dict[str, Any]:

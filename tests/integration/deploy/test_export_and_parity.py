@@ -232,6 +232,46 @@ def test_an_export_of_another_model_is_refused(bench, exported, tmp_path):
         bench.compare_export(path)
 
 
+def test_an_export_of_an_unknown_precision_is_refused(bench, exported, tmp_path):
+    graph, identity = read_model(exported["fp32"])
+    path = tmp_path / "model.xml"
+    replace(identity, precision="fp4").write_to(graph)
+    openvino.save_model(graph, path, compress_to_fp16=False)
+    with pytest.raises(InputError, match="found the precision 'fp4', expected one of fp32"):
+        bench.compare_export(path)
+
+
+def test_an_export_in_bfloat16_is_unsupported_where_the_cpu_has_none(bench, exported, monkeypatch):
+    monkeypatch.setattr("anomalib_patchgan.deploy.backends.computes_bfloat16", lambda device: False)
+    row = bench.compare_export(exported["bf16"])
+    assert (row.status, row.note.partition(",")[0]) == (
+        "unsupported",
+        "CPU: found no bfloat16 among what it computes in",
+    )
+
+
+def test_an_export_that_does_not_run_on_the_images_is_refused(bench, exported, tmp_path):
+    graph, _ = read_model(exported["fp32"])
+    graph.reshape([-1, 3, 64, 64])
+    path = tmp_path / "model.xml"
+    openvino.save_model(graph, path, compress_to_fp16=False)
+    with pytest.raises(InputError, match=r"model\.xml: found that it does not run"):
+        bench.compare_export(path)
+
+
+@pytest.mark.parametrize("name", ["model.xml", "model.bin"])
+def test_a_folder_in_the_place_of_an_export_is_a_sentence(model, tmp_path, name):
+    (tmp_path / "fp32" / name).mkdir(parents=True)
+    with pytest.raises(InputError, match=rf"{name}: found a folder, expected a file"):
+        export_model(model, tmp_path)
+
+
+def test_an_output_that_is_a_file_is_a_sentence(model, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="fp32: found no folder that can be made"):
+        export_model(model, tmp_path / "file")
+
+
 def fitted(model_class, **arguments):
     """A baseline on random weights, fitted to a few images, whose own export has a fixed batch size."""
     torch.manual_seed(0)
