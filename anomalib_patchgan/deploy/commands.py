@@ -25,7 +25,8 @@ def fill_predict(parser: ArgumentParser) -> None:
     """Add the arguments of ``predict``."""
     parser.description = (
         "Score images, NIfTI volumes or DICOM series with an exported model, and write scores.csv, maps, masks and "
-        "overlays. Needs neither torch nor anomalib. Files that cannot be read are listed, and the exit status is 1."
+        "overlays. Needs neither torch nor anomalib. Files that cannot be read are listed, and the exit status is 1; "
+        "it is 2 if nothing could be begun, as with a damaged model or an argument that cannot be used."
     )
     parser.add_argument("model", type=Path, help="the .xml file that `anomalib-patchgan export` wrote")
     parser.add_argument("inputs", type=Path, nargs="+", help="files and folders")
@@ -94,6 +95,7 @@ def fill_export(parser: ArgumentParser) -> None:
 
 def export(options: Namespace, typed: list[str]) -> int:
     """Run ``export``."""
+    _import_quietly()
     from anomalib_patchgan.deploy.export import export_model
 
     model, datamodule = _trained(options)
@@ -105,10 +107,10 @@ def export(options: Namespace, typed: list[str]) -> int:
 
 def fill_parity(parser: ArgumentParser) -> None:
     """Add the arguments of ``parity``."""
-    _fill_trained(parser)
+    _fill_trained(parser, needs_data=True)
     parser.description = (
         "Compare exported models with the trained one on the whole test set: scores, maps, labels and AUROC. The exit "
-        "status is 1 if one does not keep what its precision has to keep."
+        "status is 1 if one does not keep what its precision has to keep, or cannot be read."
     )
     parser.add_argument("exports", type=Path, nargs="+", help=".xml files, or folders that hold them")
     parser.add_argument("--threads", type=int, default=1, help="threads of inference")
@@ -117,24 +119,77 @@ def fill_parity(parser: ArgumentParser) -> None:
 
 def parity(options: Namespace, typed: list[str]) -> int:
     """Run ``parity``."""
-    from anomalib_patchgan.deploy.parity import FAILED, ParityBench, parity_table
+    _import_quietly()
+    from anomalib_patchgan.deploy.backends import check_threads
+    from anomalib_patchgan.deploy.parity import FAILED, ParityBench, ParityRow, failed_row, parity_table
 
-    paths = [
-        path for given in options.exports for path in (sorted(given.rglob("*.xml")) if given.is_dir() else [given])
-    ]
-    if not paths:
-        raise InputError(f"{options.exports[0]}: found no .xml file, expected an exported model.")
+    paths = _exports_in(options.exports)
+    check_threads(options.threads)
+    _make_folder_of(options.output)
     model, datamodule = _trained(options)
-    if datamodule is None:
-        raise InputError("data: found none, expected the data that the model was trained on, for their test set.")
     bench = ParityBench(model, datamodule, options.threads)
-    rows = [bench.compare_export(path) for path in paths]
+
+    def compare(path: Path) -> ParityRow:
+        try:
+            return bench.compare_export(path)
+        except InputError as error:
+            return failed_row(path, error)
+
+    rows = [compare(path) for path in paths]
     text = parity_table(rows)
+    print(text, flush=True)
     if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text + "\n", encoding="utf-8")
-    print(text)
+        _write_text(options.output, text)
     return _FAILED_STATUS if any(row.status == FAILED for row in rows) else 0
+
+
+def _exports_in(given: list[Path]) -> list[Path]:
+    """The .xml files that were named, and those in the folders that were."""
+    found = {path: _xml_files(path) for path in given}
+    empty = [str(path) for path, files in found.items() if not files]
+    if empty:
+        raise InputError(f"{', '.join(empty)}: found no .xml file, expected an exported model.")
+    return [file for files in found.values() for file in files]
+
+
+def _xml_files(path: Path) -> list[Path]:
+    try:
+        if path.is_dir():
+            return sorted(path.rglob("*.xml"))
+        return [path] if path.is_file() and path.suffix == ".xml" else []
+    except OSError as error:
+        raise InputError(f"{path}: found that it cannot be read ({error.strerror}), expected an export.") from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: found no folder that can be made ({error.strerror}), expected one.") from error
+
+
+def _make_folder_of(output: Path | None) -> None:
+    """Make the folder of a file that is written after a measurement, so that none is made in vain."""
+    if output is None:
+        return
+    _make_folder(output.parent)
+    try:
+        is_folder = output.is_dir()
+    except OSError as error:
+        raise _not_writable(output, error) from error
+    if is_folder:
+        raise InputError(f"{output}: found a folder, expected a file to write the table to.")
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _not_writable(path, error) from error
+
+
+def _not_writable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path}: found that it cannot be written ({error.strerror}), expected a file.")
 
 
 def fill_serve(parser: ArgumentParser) -> None:
@@ -158,7 +213,14 @@ def serve(options: Namespace, typed: list[str]) -> int:
     return 0
 
 
-def _fill_trained(parser: ArgumentParser) -> None:
+def _import_quietly() -> None:
+    """Import anomalib before our modules do, and keep its warnings of its own deprecated parts from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import anomalib.models  # noqa: F401
+
+
+def _fill_trained(parser: ArgumentParser, needs_data: bool = False) -> None:
     """Add what names a trained model and its data."""
     with warnings.catch_warnings():
         # Importing anomalib warns of its own deprecated parts.
@@ -167,7 +229,8 @@ def _fill_trained(parser: ArgumentParser) -> None:
 
     parser.add_argument("--ckpt_path", type=Path, required=True, help="checkpoint, as weights/lightning/model.ckpt")
     parser.add_argument("--model", type=str, default="anomalib_patchgan.PatchGan", help="dotted path of its class")
-    parser.add_subclass_arguments(AnomalibDataModule, "data", required=False, help="the data that it was trained on")
+    text = "the data that it was trained on" + (", required" if needs_data else "")
+    parser.add_subclass_arguments(AnomalibDataModule, "data", required=needs_data, help=text)
 
 
 def _trained(options: Namespace) -> tuple[Any, Any]:
@@ -187,13 +250,16 @@ def _trained(options: Namespace) -> tuple[Any, Any]:
 
 def fill_latency(parser: ArgumentParser) -> None:
     """Add the arguments of ``latency``."""
-    _fill_trained(parser)
+    from anomalib_patchgan.deploy.latency_child import CONTENDERS
+
+    _fill_trained(parser, needs_data=True)
     parser.description = (
         "Measure the speed of a trained model in every way to run it: PyTorch, ONNX Runtime, OpenVINO in each "
-        "precision, the predictor from files to results, anomalib's inferencer. One process each, in turn, by rounds."
+        "precision, the predictor from files to results, anomalib's inferencer. One process each, in turn, by rounds. "
+        "The exit status is 1 if none of them could be measured."
     )
     parser.add_argument("--workspace", type=Path, required=True, help="folder for the exports and what is timed")
-    parser.add_argument("--ways", type=str, default="", help="names of some ways, by commas; else all")
+    parser.add_argument("--ways", type=str, default="", help=f"of {','.join(CONTENDERS)}; else all")
     parser.add_argument("--threads", type=int, default=2, help="threads of inference")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count")
     parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each way at least, over all rounds")
@@ -204,14 +270,22 @@ def latency(options: Namespace, typed: list[str]) -> int:
     """Run ``latency``."""
     import json
 
-    from anomalib_patchgan.deploy.latency import latency_record, latency_table, measure_latency, write_workspace
+    _import_quietly()
+    from anomalib_patchgan.deploy.latency import (
+        check_request,
+        latency_record,
+        latency_table,
+        measure_latency,
+        write_workspace,
+    )
     from anomalib_patchgan.deploy.latency_child import CONTENDERS
 
+    # A name that is given twice is measured once.
+    ways = list(dict.fromkeys(name.strip() for name in options.ways.split(",") if name.strip())) or list(CONTENDERS)
+    check_request(ways, options.threads, options.rounds, options.seconds)
+    _make_folder_of(options.output)
+    _make_folder(options.workspace)
     model, datamodule = _trained(options)
-    if datamodule is None:
-        raise InputError("data: found none, expected the data that the model was trained on, for their test images.")
-    ways = [name.strip() for name in options.ways.split(",") if name.strip()] or list(CONTENDERS)
-    options.workspace.mkdir(parents=True, exist_ok=True)
     write_workspace(model, datamodule, options.workspace, ways)
 
     def tell(text: str) -> None:
@@ -219,10 +293,8 @@ def latency(options: Namespace, typed: list[str]) -> int:
 
     rows = measure_latency(options.workspace, options.threads, ways, options.rounds, options.seconds, tell)
     text = latency_table(rows)
+    print(text, flush=True)
     if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text + "\n", encoding="utf-8")
-        record = json.dumps(latency_record(rows), indent=1)
-        options.output.with_suffix(".json").write_text(record + "\n", encoding="utf-8")
-    print(text)
-    return 0
+        _write_text(options.output, text)
+        _write_text(options.output.with_suffix(".json"), json.dumps(latency_record(rows), indent=1))
+    return 0 if any(row.status == "ok" for row in rows) else _FAILED_STATUS

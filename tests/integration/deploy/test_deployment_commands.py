@@ -6,6 +6,9 @@
 import csv
 import json
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from small_model import make_model, write_brain
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.cli import main
 from anomalib_patchgan.deploy.identity import read_model
+from anomalib_patchgan.deploy.latency_child import CONTENDERS
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,49 @@ def test_the_exit_status_says_that_a_gate_is_not_passed(checkpoint, data, export
     monkeypatch.setitem(parity.GATES, "fp32", parity.Gate(score=0.0))
     assert main(["parity", "--ckpt_path", str(checkpoint), *data, str(exported_by_command)]) == 1
     assert "failed: a raw score differs by" in capsys.readouterr().out
+
+
+def test_an_export_that_cannot_be_read_is_a_row_and_the_others_stand(
+    checkpoint, data, exported_by_command, tmp_path, capsys
+):
+    damaged = tmp_path / "damaged" / "model.xml"
+    damaged.parent.mkdir()
+    damaged.write_text("<svg/>")
+    shutil.copy(exported_by_command.with_suffix(".bin"), damaged.parent)
+    trained = ["--ckpt_path", str(checkpoint), *data]
+    assert main(["parity", *trained, str(damaged.parent), str(exported_by_command.parent)]) == 1
+    table = capsys.readouterr().out
+    assert f"| {damaged} | failed: found a model that cannot be read" in table
+    assert "| openvino_fp32 | passed |" in table
+
+
+@pytest.mark.parametrize("command", ["parity", "latency"])
+def test_help_says_that_data_are_required(command, capsys):
+    assert main([command, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--data CONFIG" in text
+    assert "[--data CONFIG" not in text
+
+
+def test_help_names_the_ways_of_latency(capsys):
+    assert main(["latency", "--help"]) == 0
+    text = "".join(capsys.readouterr().out.split())
+    assert ",".join(CONTENDERS) in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "--output", "out"],
+        ["latency", "--data", "anomalib_patchgan.data.BraTS2019", "--data.root", "absent", "--workspace", "workspace"],
+    ],
+)
+def test_a_console_shows_the_sentence_and_no_warning(arguments, tmp_path):
+    command = [sys.executable, "-m", "anomalib_patchgan.cli", *arguments, "--ckpt_path", "absent.ckpt"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: absent.ckpt: found no such file")
+    assert found.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
