@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan import __version__
-from anomalib_patchgan.construction import build_datamodule, check_spacing
+from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
 
@@ -359,7 +359,6 @@ def _phantoms(options: Namespace, typed: list[str]) -> int:
         return _frozen_phantoms(values)
     phantoms_class = _phantom_classes()[options.collection]
     phantoms = phantoms_class(**{field.name: values[field.name] for field in fields(phantoms_class)})
-    check_spacing(phantoms)
     with make_display() as display:
         track = display.start(f"writing phantoms to {values.root}")
         phantoms.write(values.root, lambda done, total: track("files", done, total))

@@ -147,6 +147,8 @@ class MedicalDataModule(AnomalibDataModule):
         self.protocol = protocol
         self.eligibility = eligibility
         self.image_size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+        if min(self.image_size) < 1:
+            raise InputError(f"image_size: found {self.image_size}, expected at least one row and one column.")
         self.split_seed = split_seed
         self.cache_dir = Path(cache_dir) if cache_dir else default_cache_dir()
         self.split_file = Path(split_file) if split_file else None

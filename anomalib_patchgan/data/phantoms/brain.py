@@ -16,12 +16,14 @@ import numpy as np
 from anomalib_patchgan.data.phantoms.anatomy import Grid, Template, load_template
 from anomalib_patchgan.data.phantoms.brain_subject import BrainSubject, RenderedSubject
 from anomalib_patchgan.data.phantoms.even import even_draws
-from anomalib_patchgan.data.phantoms.level import Level, check_at_least, check_level
+from anomalib_patchgan.data.phantoms.level import Level, check_at_least, check_at_most, check_level
 from anomalib_patchgan.data.phantoms.processes import map_indices
 from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, write_tree
 
 VERSION = 3
 """Raised whenever the same parameters would give other files."""
+# In mm; of larger voxels a brain, 155 mm high, would hardly have any.
+LARGEST_SPACING = 20.0
 
 TEMPLATE_NOTICE = (
     "Derived from the ICBM 2009a Nonlinear Asymmetric template, copyright (C) 1993-2009 Louis Collins, McConnell Brain "
@@ -68,6 +70,7 @@ class BrainPhantoms:
         check_at_least("subjects", self.subjects, 1)
         check_at_least("seed", self.seed, 0)
         check_at_least("spacing", self.spacing, 0.5)
+        check_at_most("spacing", self.spacing, LARGEST_SPACING)
         check_level(self.level)
 
     def parameters(self) -> dict[str, Any]:
@@ -125,6 +128,7 @@ class HealthyBrainPhantoms:
         check_at_least("subjects", self.subjects, 1)
         check_at_least("seed", self.seed, 0)
         check_at_least("spacing", self.spacing, 0.5)
+        check_at_most("spacing", self.spacing, LARGEST_SPACING)
 
     def parameters(self) -> dict[str, Any]:
         """Returns what determines the files, the generator and its version included; JSON-able."""

@@ -29,3 +29,13 @@ def check_at_least(name: str, found: float, smallest: float) -> None:
     """
     if not found >= smallest:
         raise InputError(f"phantoms: {name} is {found}, expected {smallest} or more")
+
+
+def check_at_most(name: str, found: float, largest: float) -> None:
+    """Refuses a number above the largest that makes sense.
+
+    Raises:
+        InputError: If ``found`` is larger than ``largest``.
+    """
+    if not found <= largest:
+        raise InputError(f"phantoms: {name} is {found}, expected at most {largest}")

@@ -68,15 +68,6 @@ def test_what_would_fail_later_is_refused_before_anything_is_written(
     assert [path] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("size", [0, [32, -5]])
-def test_images_without_pixels_are_refused_by_a_dry_run(size, content, tmp_path, capsys):
-    content["data"]["brain"]["init_args"]["image_size"] = size
-    path = tmp_path / "suite.yaml"
-    path.write_text(yaml.safe_dump(content))
-    assert main(["benchmark", str(path), "--dry-run"]) == 2
-    assert f"data.brain.init_args.image_size: found {size}, expected at least one row" in capsys.readouterr().err
-
-
 def test_unknown_backend_is_refused_by_a_dry_run(content, tmp_path, capsys):
     content["models"]["Mean"]["backends"] = ["pytorch_fp32", "tpu"]
     path = tmp_path / "suite.yaml"
