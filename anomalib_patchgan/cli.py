@@ -295,9 +295,9 @@ def _prepare(options: Namespace, typed: list[str]) -> int:
     datamodule = build_datamodule(parser, options)
     datamodule.strict = datamodule.strict or options.strict
     datamodule.setup()
+    print(describe_card(datamodule.card()), flush=True)
     if options.split:
         datamodule.write_split(options.split)
-    print(describe_card(datamodule.card()))
     return 0
 
 

@@ -115,7 +115,10 @@ class Predictor:
         threads: int | None = None,
     ) -> None:
         graph, self.identity = read_model(Path(model))
-        self.preparation = preparation_from_plain(self.identity.preparation)
+        try:
+            self.preparation = preparation_from_plain(self.identity.preparation)
+        except InputError as error:
+            raise InputError(f"{model}: {error}") from error
         if hint not in HINTS:
             raise InputError(f"hint: found {hint!r}, expected one of {', '.join(HINTS)}.")
         self.batch_size = _BATCHES[hint] if batch_size is None else batch_size

@@ -257,6 +257,14 @@ def test_a_description_that_is_cut_short_is_named(copied):
         Predictor(copied / "model.xml")
 
 
+def test_a_model_of_a_damaged_preparation_is_named(copied):
+    text = (copied / "model.xml").read_text()
+    assert text.count("&quot;kind&quot;: &quot;raster&quot;") == 1
+    (copied / "model.xml").write_text(text.replace("&quot;kind&quot;: &quot;raster&quot;", "&quot;kind&quot;: 7"))
+    with pytest.raises(InputError, match=r"model\.xml: preparation: found the kind 7"):
+        Predictor(copied / "model.xml")
+
+
 def test_a_model_of_somebody_else_is_named(tmp_path):
     parameter = openvino.opset13.parameter([1, 3, 8, 8], np.float32, name="input")
     other = openvino.Model([openvino.opset13.relu(parameter)], [parameter], "other")
