@@ -191,4 +191,5 @@ def _files_below(given: Path, results: Collection[Path]) -> Iterator[Source]:
 
 
 def _is_input(path: Path, results: Collection[Path]) -> bool:
-    return not path.name.startswith(".") and path.resolve() not in results
+    # A link to itself has no resolved path; Path.resolve raises there.
+    return not path.name.startswith(".") and Path(os.path.realpath(path)) not in results

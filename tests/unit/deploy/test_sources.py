@@ -79,9 +79,10 @@ def test_what_cannot_be_opened_is_listed_with_its_problem(tmp_path):
     root = touch(tmp_path / "in", "s1/scan.nii.gz")
     (root / "s1" / "gone").symlink_to(tmp_path / "absent")
     os.mkfifo(root / "pipe")
+    (root / "self").symlink_to(root / "self")
     for modalities in ((), ("volume",)):
         problems = {source.name: bool(source.problem) for source in find_sources([root], modalities)}
-        assert problems == {"pipe": True, "s1/gone": True, "s1/scan.nii.gz": False}
+        assert problems == {"pipe": True, "self": True, "s1/gone": True, "s1/scan.nii.gz": False}
 
 
 def test_a_folder_that_cannot_be_listed_is_listed_with_its_problem(tmp_path, monkeypatch):
