@@ -21,7 +21,6 @@ from anomalib_patchgan.deploy.device import computes_bfloat16
 from anomalib_patchgan.deploy.export import Exporter
 from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.runtimes import BATCH, OpenVinoRuntime, Outputs, Predict, UnsupportedError, run_onnx
-from anomalib_patchgan.errors import InputError
 
 # Opens a backend on a model, in a folder of its own, with so many threads.
 Open = Callable[[Exporter, Path, int], Predict]
@@ -38,19 +37,6 @@ class Backend:
 
     precision: str
     open: Open
-
-
-def check_threads(threads: int) -> None:
-    """Refuse a number of threads that nothing can run with; PyTorch would fail on it, OpenVINO takes 0 for all.
-
-    Args:
-        threads: Threads of inference.
-
-    Raises:
-        InputError: If it is not positive.
-    """
-    if threads < 1:
-        raise InputError(f"threads: found {threads}, expected 1 or more.")
 
 
 def check_arithmetic(precision: str) -> None:

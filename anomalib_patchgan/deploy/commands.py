@@ -120,7 +120,7 @@ def fill_parity(parser: ArgumentParser) -> None:
 def parity(options: Namespace, typed: list[str]) -> int:
     """Run ``parity``."""
     _import_quietly()
-    from anomalib_patchgan.deploy.backends import check_threads
+    from anomalib_patchgan.deploy.device import check_threads
     from anomalib_patchgan.deploy.parity import FAILED, ParityBench, ParityRow, failed_row, parity_table
 
     paths = _exports_in(options.exports)

@@ -72,3 +72,16 @@ def computes_bfloat16(device: str) -> bool:
     """
     asked = "CPU" if device == "AUTO" else device
     return "BF16" in shared_core().get_property(asked, "OPTIMIZATION_CAPABILITIES")
+
+
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that nothing can run with; PyTorch would fail on it, OpenVINO takes 0 for all.
+
+    Args:
+        threads: Threads of inference.
+
+    Raises:
+        InputError: If it is not positive.
+    """
+    if threads < 1:
+        raise InputError(f"threads: found {threads}, expected 1 or more.")

@@ -29,7 +29,7 @@ from anomalib.models import AnomalibModule
 from torch import nn
 from torch.nn.utils import parametrize
 
-from anomalib_patchgan.deploy.backends import check_threads
+from anomalib_patchgan.deploy.device import check_threads
 from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, stack_images
 from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.identity import read_model

@@ -15,8 +15,9 @@ from anomalib.data import AnomalibDataModule
 from anomalib.models import AnomalibModule
 from numpy.typing import NDArray
 
-from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE, check_arithmetic, check_threads
+from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE, check_arithmetic
 from anomalib_patchgan.deploy.core import reason_of
+from anomalib_patchgan.deploy.device import check_threads
 from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
 from anomalib_patchgan.deploy.identity import ModelIdentity, read_model
 from anomalib_patchgan.deploy.quantisation import interquartile_range

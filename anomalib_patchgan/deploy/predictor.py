@@ -19,7 +19,7 @@ import numpy as np
 import openvino
 
 from anomalib_patchgan.data.preparation import available_cores
-from anomalib_patchgan.deploy.device import HINTS, compile_for
+from anomalib_patchgan.deploy.device import HINTS, check_threads, compile_for
 from anomalib_patchgan.deploy.identity import LABEL, MAP, RAW_SCORE, SCORE, read_model
 from anomalib_patchgan.deploy.preparation import PreparedInput, preparation_from_plain
 from anomalib_patchgan.deploy.results import (
@@ -124,8 +124,8 @@ class Predictor:
         self.batch_size = _BATCHES[hint] if batch_size is None else batch_size
         if self.batch_size < 1:
             raise InputError(f"batch_size: found {batch_size}, expected 1 or more.")
-        if threads is not None and threads < 1:
-            raise InputError(f"threads: found {threads}, expected 1 or more.")
+        if threads is not None:
+            check_threads(threads)
         shape = graph.input(0).get_partial_shape()
         self.image_size = shape[2].get_length(), shape[3].get_length()
         # Fixed shapes run faster, so a batch that is not full is filled up instead.
@@ -208,7 +208,7 @@ class Predictor:
                 if progress:
                     progress(resumed + done, len(sources))
 
-            flow = _Flow(self, table, writer, stamps, advance)
+            flow = _Flow(self, table, writer, advance)
             flow.run(waiting)
             table.sort([source.name for source in sources])
         rows = [table.rows[source.name] for source in waiting]
@@ -250,16 +250,10 @@ class _Flow:
     """Reads ahead, fills batches, and hands over to the writers what is complete."""
 
     def __init__(
-        self,
-        predictor: Predictor,
-        table: ResultTable,
-        writer: MapWriter,
-        stamps: dict[str, str],
-        advance: Callable[[int], None],
+        self, predictor: Predictor, table: ResultTable, writer: MapWriter, advance: Callable[[int], None]
     ) -> None:
         self._predictor = predictor
         self._table = table
-        self._stamps = stamps
         self._writer = writer
         self._advance = advance
         self._queue = openvino.AsyncInferQueue(predictor.compiled)
@@ -378,7 +372,6 @@ class _Flow:
                 int(outputs[highest][LABEL]),
                 len(outputs),
                 "" if work.prepared.space is None else tile.slice_index,
-                stamp=self._stamps[work.source.name],
             )
         )
 

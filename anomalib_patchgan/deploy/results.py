@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import threading
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -131,8 +131,10 @@ class ResultTable:
         """Add a line and flush it.
 
         Args:
-            row: The line.
+            row: The line, without its stamp.
         """
+        if row.status == DONE:
+            row = replace(row, stamp=self._stamps.get(row.input, ""))
         with self._lock:
             self.rows[row.input] = row
             self._stream.write(_lines([row]))
@@ -187,9 +189,10 @@ def stamp(files: Iterable[Path]) -> str:
     """
     try:
         looked_at = [
-            (each.name, each.stat().st_size, each.stat().st_mtime_ns)
+            (each.name, status.st_size, status.st_mtime_ns)
             for path in files
             for each in (sorted(path.iterdir()) if path.is_dir() else [path])
+            for status in [each.stat()]
         ]
     except OSError:
         return ""

@@ -63,9 +63,7 @@ def is_dicom(path: Path) -> bool:
     Args:
         path: An existing file.
     """
-    with path.open("rb") as stream:
-        stream.seek(_MAGIC_OFFSET)
-        return stream.read(len(_MAGIC)) == _MAGIC
+    return _head(path)[_MAGIC_OFFSET:] == _MAGIC
 
 
 def read_dicom(path: Path) -> DicomPicture:
@@ -122,13 +120,12 @@ def read_dicom_grid(folder: Path) -> nibabel.Nifti1Image:
     if not folder.is_dir():
         raise InputError(f"{folder}: found no such folder, expected one with the DICOM files of a series.")
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    for path in files:
+    heads = {path: _head(path) for path in files}
+    for path, head in heads.items():
         # The last slice of a series that was copied by half leaves no gap.
-        with path.open("rb") as stream:
-            begins = stream.read(_MAGIC_OFFSET + len(_MAGIC))
-        if not begins.strip(b"\0"):
+        if not head.strip(b"\0"):
             raise InputError(f"{path}: found an empty file among those of a series, expected a whole one.")
-    slices = {path: _open(path) for path in files if is_dicom(path)}
+    slices = {path: _open(path) for path, head in heads.items() if head[_MAGIC_OFFSET:] == _MAGIC}
     slices = {
         path: data for path, data in slices.items() if data.file_meta.get("MediaStorageSOPClassUID") != _DIRECTORY_CLASS
     }
@@ -154,6 +151,12 @@ def read_dicom_grid(folder: Path) -> nibabel.Nifti1Image:
     # DICOM counts to the patient's left and back, NIfTI to the right and front.
     affine[:2] *= -1
     return nibabel.Nifti1Image(np.stack(frames).transpose(2, 1, 0), affine)
+
+
+def _head(path: Path) -> bytes:
+    """The beginning of a file, as far as the mark that DICOM files have there."""
+    with path.open("rb") as stream:
+        return stream.read(_MAGIC_OFFSET + len(_MAGIC))
 
 
 def _open(path: Path) -> FileDataset:
