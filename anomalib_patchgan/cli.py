@@ -13,10 +13,13 @@ Only the parser of the command that was asked for is built, and heavy packages a
 import errno
 import os
 import shlex
+import signal
 import sys
+import threading
 import warnings
 from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +30,7 @@ from anomalib_patchgan import __version__
 from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.outputs import check_folder, make_room, write_text
 
 if TYPE_CHECKING:
     from anomalib_patchgan.store import Store
@@ -76,6 +80,19 @@ def _set_environment() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")
 
 
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let `kill` end a command as Ctrl-C does; set before a training starts, Lightning leaves it alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the console script.
 
@@ -83,12 +100,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process when not given.
 
     Returns:
-        Exit status: 0, 1 when a job failed, 2 for what the user can correct, 130 when stopped by the user.
+        Exit status: 0, 1 when a job failed, 2 for what the user can correct, 130 when stopped by the user or by `kill`.
     """
     _set_environment()
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        with _terminated_as_interrupted():
+            return _dispatch(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return INPUT_ERROR_STATUS
@@ -185,8 +203,8 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
     if _PRINT_CONFIG in typed:
         print(dump_suite(suite), end="")
         return 0
-    _check_folder(suite.store_folder, "--store", written=not options.dry_run)
-    _check_folder(suite.report_folder, "--report", written=not options.dry_run)
+    check_folder(suite.store_folder, "--store", written=not options.dry_run)
+    check_folder(suite.report_folder, "--report", written=not options.dry_run)
     from anomalib_patchgan.benchmark.runners import make_runner
 
     runner = make_runner(options.runner, jobs=options.jobs, ray_address=options.ray_address)
@@ -208,24 +226,6 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
         print(f"{outcome.failed} jobs failed; the report has them, --retry-failed runs them again", file=sys.stderr)
     print(page)
     return int(outcome.failed > 0)
-
-
-def _check_folder(folder: Path, option: str, *, written: bool = True) -> None:
-    """Refuse a folder that cannot be made, before the work whose results it is to take.
-
-    Args:
-        folder: The folder, which need not be there.
-        option: What names it, for the message.
-        written: Whether anything is to be written to it.
-
-    Raises:
-        InputError: A file is in its way, or where it is or would be cannot be written.
-    """
-    found = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
-    if not found.is_dir():
-        raise InputError(f"{option}: found the file {found}, expected a folder or a free name.")
-    if written and not os.access(found, os.W_OK):
-        raise InputError(f"{option}: found the folder {found}, expected one that can be written.")
 
 
 def _fill_report(parser: ArgumentParser) -> None:
@@ -254,11 +254,6 @@ def _report(options: Namespace, typed: list[str]) -> int:
     else:
         store = Store(options.store)
         plan = store.load_plan()
-        for key, kind in {"suite": str, "jobs": list}.items():
-            if not isinstance(plan.get(key), kind):
-                raise InputError(
-                    f"{options.store / 'plan.json'}: found no {key}, expected a plan as `benchmark` writes."
-                )
         print(write_report(options.store, options.output or reports / plan["suite"], pdf=options.pdf))
         if not any(_has_result(store, job["key"]) for job in plan["jobs"]):
             print(f"no job of {options.store} has a result; the report says why", file=sys.stderr)
@@ -320,17 +315,14 @@ def _leak_meter(options: Namespace, typed: list[str]) -> int:
 
     suite = read_suite(options.suite)
     if options.output:
-        _check_folder(options.output.parent, "--output")
-        if options.output.is_dir():
-            raise InputError(f"--output: found the folder {options.output}, expected a file or a free name.")
+        make_room(options.output)
     with make_display() as display:
         leak = measure_leak(suite, options.model, options.data, display)
     text = describe_leak(leak)
     # Before it is written, since hours of training are in it.
     print(text, flush=True)
     if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text + "\n", encoding="utf-8")
+        write_text(options.output, text)
     return 0
 
 

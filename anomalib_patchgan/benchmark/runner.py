@@ -3,11 +3,9 @@
 
 """Running a suite: prepare the data, write the plan, have a runner run what has not run, store what comes back."""
 
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -64,7 +62,7 @@ def run_suite(
     """
     outcome = Outcome()
     store = Store(suite.store_folder)
-    with make_display() as display, _terminated_as_interrupted():
+    with make_display() as display:
         checking = "checking the suite"
         display.start(checking)
         with outcome.overhead.part("importing and checking"):
@@ -232,16 +230,3 @@ def _check_classes_unless_done(suite: Suite, store: Store, retry_failed: bool) -
     from anomalib_patchgan.benchmark.checks import check_classes
 
     check_classes(suite)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let `kill` end the suite as Ctrl-C does; set before a training starts, Lightning leaves it alone."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.outputs import make_folder, make_room, write_text
 
 _FAILED_STATUS = 1
 
@@ -125,7 +126,8 @@ def parity(options: Namespace, typed: list[str]) -> int:
 
     paths = _exports_in(options.exports)
     check_threads(options.threads)
-    _make_folder_of(options.output)
+    if options.output:
+        make_room(options.output)
     model, datamodule = _trained(options)
     bench = ParityBench(model, datamodule, options.threads)
 
@@ -139,7 +141,7 @@ def parity(options: Namespace, typed: list[str]) -> int:
     text = parity_table(rows)
     print(text, flush=True)
     if options.output:
-        _write_text(options.output, text)
+        write_text(options.output, text)
     return _FAILED_STATUS if any(row.status == FAILED for row in rows) else 0
 
 
@@ -159,37 +161,6 @@ def _xml_files(path: Path) -> list[Path]:
         return [path] if path.is_file() and path.suffix == ".xml" else []
     except OSError as error:
         raise InputError(f"{path}: found that it cannot be read ({error.strerror}), expected an export.") from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: found no folder that can be made ({error.strerror}), expected one.") from error
-
-
-def _make_folder_of(output: Path | None) -> None:
-    """Make the folder of a file that is written after a measurement, so that none is made in vain."""
-    if output is None:
-        return
-    _make_folder(output.parent)
-    try:
-        is_folder = output.is_dir()
-    except OSError as error:
-        raise _not_writable(output, error) from error
-    if is_folder:
-        raise InputError(f"{output}: found a folder, expected a file to write the table to.")
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise _not_writable(path, error) from error
-
-
-def _not_writable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: found that it cannot be written ({error.strerror}), expected a file.")
 
 
 def fill_serve(parser: ArgumentParser) -> None:
@@ -283,8 +254,12 @@ def latency(options: Namespace, typed: list[str]) -> int:
     # A name that is given twice is measured once.
     ways = list(dict.fromkeys(name.strip() for name in options.ways.split(",") if name.strip())) or list(CONTENDERS)
     check_request(ways, options.threads, options.rounds, options.seconds)
-    _make_folder_of(options.output)
-    _make_folder(options.workspace)
+    record = options.output and options.output.with_suffix(".json")
+    if record and record == options.output:
+        raise InputError(f"{record}: found the name that all numbers get, expected another for the table, as .md.")
+    for file in filter(None, (options.output, record)):
+        make_room(file)
+    make_folder(options.workspace)
     model, datamodule = _trained(options)
     write_workspace(model, datamodule, options.workspace, ways)
 
@@ -295,6 +270,6 @@ def latency(options: Namespace, typed: list[str]) -> int:
     text = latency_table(rows)
     print(text, flush=True)
     if options.output:
-        _write_text(options.output, text)
-        _write_text(options.output.with_suffix(".json"), json.dumps(latency_record(rows), indent=1))
+        write_text(options.output, text)
+        write_text(record, json.dumps(latency_record(rows), indent=1))
     return 0 if any(row.status == "ok" for row in rows) else _FAILED_STATUS

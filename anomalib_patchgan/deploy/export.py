@@ -39,6 +39,7 @@ from anomalib_patchgan.deploy.preparation import (
 )
 from anomalib_patchgan.deploy.quantisation import quantise, quantised_operations
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.outputs import make_room
 
 MODEL_NAME = "model.xml"
 _PACKAGES = ("anomalib", "nncf", "openvino", "torch")
@@ -127,7 +128,8 @@ class Exporter:
             raise InputError(f"precision: found {precision!r}, expected one of {', '.join(PRECISIONS)}.")
         way = PRECISIONS[precision]
         path = folder / MODEL_NAME
-        _make_room(path)
+        for file in (path, path.with_suffix(".bin")):
+            make_room(file)
         normals = self.normal_images() if way.quantises else None
         model = self.converted if normals is None else quantise(self.converted, self.graph.network, normals)
         identity = self.identity(precision, quantised_operations(model))
@@ -288,19 +290,6 @@ def _without_augmentations(dataset: Any) -> Iterator[None]:
         yield
     finally:
         dataset.augmentations = before
-
-
-def _make_room(path: Path) -> None:
-    """Make the folder of an export, and refuse a folder in the place of one of its files."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{path.parent}: found no folder that can be made ({error.strerror}), expected one."
-        ) from error
-    for file in (path, path.with_suffix(".bin")):
-        if file.is_dir():
-            raise InputError(f"{file}: found a folder, expected a file of an earlier export or none.")
 
 
 def _save(model: openvino.Model, path: Path, halves_weights: bool) -> None:

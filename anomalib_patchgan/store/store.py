@@ -28,6 +28,8 @@ from anomalib_patchgan.store.schema import DataRecord, Run
 
 _RUN_TABLES = ("scores", "calibration", "curves", "artefacts", "artefact_pixels")
 _RUN_IN_OTHER_FILES = (*_RUN_TABLES, "maps", "reconstructions")
+# Without these nothing can be done with a plan.
+_PLAN_KEYS = {"suite": str, "jobs": list}
 _DATA_IN_OTHER_FILES = ("samples", "images", "masks", "twins")
 
 
@@ -172,13 +174,18 @@ class Store:
         """Read the plan.
 
         Raises:
-            InputError: The folder has no plan, or one of another version.
+            InputError: The folder has no plan, or a damaged one.
         """
         if not self.has_plan():
             found = "no plan.json in it" if self.root.is_dir() else "no such folder"
             expected = "a folder written by `anomalib-patchgan benchmark`"
             raise InputError(f"{self.root} is not a result store ({found}); expected {expected}.")
-        return read_json(self.root / "plan.json")
+        path = self.root / "plan.json"
+        plan = read_json(path)
+        for key, kind in _PLAN_KEYS.items():
+            if not isinstance(plan.get(key), kind):
+                raise InputError(f"{path}: found no {key}, expected a plan as `benchmark` writes.")
+        return plan
 
     def _run_folder(self, key: str) -> Path:
         return self.root / "jobs" / key

@@ -109,6 +109,12 @@ def test_a_workspace_that_is_a_file_is_refused_before_a_model_is_read(tmp_path):
         commands.latency(latency_options(tmp_path, workspace=tmp_path / "file"), [])
 
 
+@pytest.mark.usefixtures("untouched")
+def test_a_table_under_the_name_of_the_record_is_refused_before_a_model_is_read(tmp_path):
+    with pytest.raises(InputError, match=r"speed\.json: found the name that all numbers get"):
+        commands.latency(latency_options(tmp_path, output=tmp_path / "speed.json"), [])
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has a file that is always full")
 def test_a_table_that_cannot_be_written_has_been_printed(measured, monkeypatch, tmp_path, export, capsys):
     measured.append(LatencyRow(name="decoding", status="unsupported", note="no such thing"))

@@ -190,15 +190,15 @@ def test_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path, monkeypatch
 
 def test_plan_that_finds_no_room_leaves_the_one_that_was_there(tmp_path, monkeypatch):
     store = Store(tmp_path)
-    store.save_plan({"suite": "tiny"})
+    store.save_plan({"suite": "tiny", "jobs": []})
 
     def full(*_args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(CannotWriteError, match=r"plan.json cannot be written \(No space left on device\)"):
-        store.save_plan({"suite": "other"})
-    assert store.load_plan() == {"suite": "tiny"}
+        store.save_plan({"suite": "other", "jobs": []})
+    assert store.load_plan() == {"suite": "tiny", "jobs": []}
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
 
 
@@ -247,7 +247,7 @@ def test_other_schema_version_is_a_sentence(tmp_path):
 
 def test_damaged_json_is_a_sentence(tmp_path):
     store = Store(tmp_path)
-    store.save_plan({"suite": "tiny"})
+    store.save_plan({"suite": "tiny", "jobs": []})
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read as JSON"):
         store.load_plan()
