@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomalib_patchgan import evaluation
+from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Table, area_cell, flattened
 from anomalib_patchgan.report.drawing import METHOD, SERIES
 from anomalib_patchgan.report.figures import Entry, differences_figure
 from anomalib_patchgan.report.files import replace_file, table_files
@@ -16,7 +17,7 @@ from anomalib_patchgan.report.findings import Area, DataResult, Findings, ModelR
 from anomalib_patchgan.report.overview import protocol_of
 from anomalib_patchgan.report.rendering import render_html, render_markdown
 from anomalib_patchgan.report.sections import Panel
-from anomalib_patchgan.report.tables import MISSING, ROLES, Cell, Row, Span, Table, environment_facts, flattened
+from anomalib_patchgan.report.tables import environment_facts
 from anomalib_patchgan.report.verdict import points
 from anomalib_patchgan.store import Store
 
@@ -196,8 +197,8 @@ def move_table(found: Sequence[Move], names: tuple[str, str]) -> Table:
             (
                 Cell(move.model, ROLES.get(move.role, move.role)),
                 Cell(move.data, move.protocol),
-                _area(move.first),
-                _area(move.second),
+                area_cell(move.first, bar=True),
+                area_cell(move.second, bar=True),
                 _moved(move.difference),
                 Cell(_p_value(move)),
                 Cell(move.verdict),
@@ -215,16 +216,6 @@ def _p_value(move: Move) -> str:
     if move.difference is None:
         return MISSING
     return "< 0.001" if move.adjusted_p < 0.001 else f"{move.adjusted_p:.3f}"
-
-
-def _area(area: Area | None) -> Cell:
-    if area is None:
-        return Cell(MISSING)
-    interval = area.interval
-    if interval is None:
-        return Cell(f"{area.value:.3f}")
-    bounds = f"[{interval.low:.3f}, {interval.high:.3f}]"
-    return Cell(f"{area.value:.3f}", bounds, Span(interval.low, area.value, interval.high))
 
 
 def _moved(difference: evaluation.Difference | None) -> Cell:

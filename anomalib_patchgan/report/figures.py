@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from anomalib_patchgan import evaluation
+from anomalib_patchgan.report.cells import bracketed
 from anomalib_patchgan.report.drawing import (
     CONTROL,
     FAINT,
@@ -126,7 +127,7 @@ def _draw_interval(drawn: Sheet, axes: Axes, row: ModelResult, height: float, co
     axes.plot(values, np.full(len(values), height), "|", color=colour, markersize=9, markeredgewidth=1.0)
     mean = float(np.mean(values))
     (disc,) = axes.plot([mean], [height], "o", color=colour, markersize=6.5 if row.role == "method" else 5)
-    drawn.tip(disc, f"{row.model}: {mean:.3f}" + (f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else ""))
+    drawn.tip(disc, f"{row.model}: {mean:.3f} {bracketed(interval)}".rstrip())
 
 
 def rank_figure(findings: Findings) -> Drawing | None:

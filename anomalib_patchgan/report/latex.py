@@ -6,7 +6,7 @@
 import re
 import textwrap
 
-from anomalib_patchgan.report.tables import Cell, Table
+from anomalib_patchgan.report.cells import Cell, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Table, area_cell, bracketed, share
 from anomalib_patchgan.report.files import replace_file, table_files
 from anomalib_patchgan.report.findings import UNREADABLE, Area, DataResult, ModelResult, collect
 from anomalib_patchgan.report.overview import protocol_of
 from anomalib_patchgan.report.rendering import render_html, render_markdown
-from anomalib_patchgan.report.tables import MISSING, ROLES, Cell, Row, Span, Table
 from anomalib_patchgan.store import Store
 
 READING = (
@@ -126,14 +126,11 @@ def _answer(entries: list[Entry], stores: int) -> str:
 
 def _leader(entry: Entry, entries: list[Entry]) -> str:
     rivals = sum(one.board == entry.board and one.rank is not None for one in entries) - 1
-    interval = entry.area.interval
-    bounds = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else ""
+    value = f"{share(entry.area.value)} {bracketed(entry.area.interval)}".rstrip()
     name, protocol, split = entry.board
     of = f"first of {rivals + 1}" if rivals else "the only one"
     kind = " (phantoms)" if entry.phantom else ""
-    return (
-        f"{name}{kind}, {protocol} protocol, split {split[:8]}: {entry.row.model} {entry.area.value:.3f}{bounds}, {of}."
-    )
+    return f"{name}{kind}, {protocol} protocol, split {split[:8]}: {entry.row.model} {value}, {of}."
 
 
 def leaderboard_table(entries: list[Entry]) -> Table:
@@ -145,9 +142,9 @@ def leaderboard_table(entries: list[Entry]) -> Table:
                 Cell(entry.row.model, ROLES.get(entry.row.role, entry.row.role)),
                 Cell(entry.board[0], _about(entry)),
                 Cell(MISSING if entry.rank is None else str(entry.rank)),
-                _area(entry.area),
-                _share(entry.row.mean(lambda seed: seed.average_precision)),
-                _share(entry.row.pixel_area.value if entry.row.pixel_area else None),
+                area_cell(entry.area, bar=True),
+                Cell(share(entry.row.mean(lambda seed: seed.average_precision))),
+                Cell(share(entry.row.pixel_area.value if entry.row.pixel_area else None)),
                 Cell(str(len(entry.row.seeds))),
                 Cell(entry.store, entry.data),
             ),
@@ -162,18 +159,6 @@ def leaderboard_table(entries: list[Entry]) -> Table:
 
 def _about(entry: Entry) -> str:
     return " · ".join((entry.board[1], f"split {entry.board[2][:8]}", *(("phantom",) if entry.phantom else ())))
-
-
-def _area(area: Area) -> Cell:
-    interval = area.interval
-    if interval is None:
-        return Cell(f"{area.value:.3f}")
-    bounds = f"[{interval.low:.3f}, {interval.high:.3f}]"
-    return Cell(f"{area.value:.3f}", bounds, Span(interval.low, area.value, interval.high))
-
-
-def _share(value: float | None) -> Cell:
-    return Cell(MISSING if value is None else f"{value:.3f}")
 
 
 def csv_rows(entries: list[Entry]) -> list[dict[str, str]]:

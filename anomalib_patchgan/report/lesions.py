@@ -12,10 +12,10 @@ from scipy import ndimage
 from sklearn import metrics
 
 from anomalib_patchgan import evaluation
+from anomalib_patchgan.report.cells import ROLES, Cell, Row, Table
 from anomalib_patchgan.report.drawing import FAINT, Drawing, colours, dashes, legend_below, sheet, shortened
 from anomalib_patchgan.report.findings import DataResult, ModelResult
 from anomalib_patchgan.report.scores import SPECIFICITY
-from anomalib_patchgan.report.tables import ROLES, Cell, Row, Table
 from anomalib_patchgan.store import DataRecord
 
 READING = (

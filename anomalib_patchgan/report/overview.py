@@ -3,9 +3,9 @@
 
 """The first screen's table: every model on every data set, with intervals; and the seeds behind each mean."""
 
+from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Span, Table, bracketed, percent, share
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult
 from anomalib_patchgan.report.scores import SPECIFICITY
-from anomalib_patchgan.report.tables import MISSING, ROLES, Cell, Row, Span, Table
 from anomalib_patchgan.report.verdict import points
 
 
@@ -40,8 +40,6 @@ def overview_table(findings: Findings) -> Table:
 def _cells(data: DataResult, row: ModelResult) -> tuple[Cell, ...]:
     interval = row.interval
     about = " · ".join((protocol_of(data), *(("phantom",) if data.card.get("phantom") else ())))
-    share = lambda value: MISSING if value is None else f"{value:.3f}"  # noqa: E731 - three cells are written alike
-    sensitivity = row.mean(lambda seed: seed.sensitivity)
     prevalence = "" if data.prevalence is None else f"prevalence {data.prevalence:.3f}"
     flags = len(row.flags)
     flagged = f" · {flags} flag{'s' if flags > 1 else ''}" if flags else ""
@@ -50,12 +48,12 @@ def _cells(data: DataResult, row: ModelResult) -> tuple[Cell, ...]:
         Cell(data.name, about),
         Cell(
             share(row.auroc),
-            f"[{interval.low:.3f}, {interval.high:.3f}]" if interval else "",
+            bracketed(interval),
             Span(interval.low, row.auroc, interval.high) if interval and row.auroc is not None else None,
         ),
         _lead(data, row),
         Cell(share(row.mean(lambda seed: seed.average_precision)), prevalence if row.seeds else ""),
-        Cell(MISSING if sensitivity is None else f"{100.0 * sensitivity:.1f} %"),
+        Cell(percent(row.mean(lambda seed: seed.sensitivity))),
         Cell(share(row.pixel_area.value if row.pixel_area else None)),
     )
 
@@ -80,9 +78,8 @@ def seed_table(data: DataResult) -> Table | None:
     for row in data.results:
         found = {seed.seed: f"{seed.auroc:.3f}" for seed in row.seeds}
         area = row.image_area
-        deviation = MISSING if area is None or area.deviation is None else f"{area.deviation:.3f}"
-        mean = MISSING if row.auroc is None else f"{row.auroc:.3f}"
-        numbers = (*(found.get(seed, MISSING) for seed in seeds), mean, deviation)
+        deviation = share(None if area is None else area.deviation)
+        numbers = (*(found.get(seed, MISSING) for seed in seeds), share(row.auroc), deviation)
         rows.append(Row((Cell(row.model), *map(Cell, numbers)), row.role))
     return Table(f"{data.name}: image AUROC of every seed.", columns, tuple(rows), frozenset(columns[1:]))
 

@@ -24,6 +24,7 @@ from anomalib_patchgan.report.files import replace_file, table_files
 from anomalib_patchgan.report.findings import Findings, collect
 from anomalib_patchgan.report.latex import latex_table
 from anomalib_patchgan.report.rendering import render_html, render_markdown
+from anomalib_patchgan.report.results_csv import csv_rows
 from anomalib_patchgan.report.sections import FIGURES, Section, make_section
 from anomalib_patchgan.store import Store
 
@@ -149,7 +150,7 @@ def _latex_files(sections: list[Section]) -> dict[str, bytes]:
 
 def _data_files(findings: Findings, sections: list[Section]) -> dict[str, bytes]:
     rows: dict[str, list[dict[str, str]]] = {
-        "results": tables.csv_rows(findings),
+        "results": csv_rows(findings),
         "robustness": [row for section in sections for row in robustness.csv_rows(section.data, section.curves)],
         "lesions": [row for section in sections for row in lesions.csv_rows(section.data, section.lesion_studies)],
         "training": [row for section in sections for row in training.csv_rows(section.training)],

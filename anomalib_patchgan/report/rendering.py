@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from anomalib_patchgan import __version__
-from anomalib_patchgan.report.tables import MISSING
+from anomalib_patchgan.report.cells import MISSING
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCRIPTS = ("vendor/sortable.min.js", "page.js")

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from anomalib_patchgan import evaluation
+from anomalib_patchgan.report.cells import MISSING, Cell, Row, Table
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult
-from anomalib_patchgan.report.tables import MISSING, Cell, Row, Table
 from anomalib_patchgan.report.verdict import points
 from anomalib_patchgan.store import Run
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from anomalib_patchgan.report import figures, lesions, overview, robustness, tables, tradeoffs, training, verdict
+from anomalib_patchgan.report.cells import Table
 from anomalib_patchgan.report.drawing import Drawing
 from anomalib_patchgan.report.examples import Gallery, gallery
 from anomalib_patchgan.report.findings import UNREADABLE, DataResult, Findings
@@ -42,20 +43,20 @@ class Section:
     slug: str
     headline: str
     sentences: list[str]
-    results: tables.Table
-    comparisons: tables.Table
-    pixel_comparisons: tables.Table | None
-    details: list[tables.Table]
-    groups: tables.Table | None
+    results: Table
+    comparisons: Table
+    pixel_comparisons: Table | None
+    details: list[Table]
+    groups: Table | None
     facts: list[tuple[str, str]]
     panels: dict[str, Panel]
     gallery: Gallery
     curves: list[robustness.Curve]
-    robustness_table: tables.Table | None
+    robustness_table: Table | None
     lesion_studies: list[lesions.Study]
-    lesion_tables: list[tables.Table]
-    tradeoffs: tables.Table | None
-    seeds: tables.Table | None
+    lesion_tables: list[Table]
+    tradeoffs: Table | None
+    seeds: Table | None
     training: pd.DataFrame
 
     def tile_path(self, example: int, tile: str, kind: str) -> str:

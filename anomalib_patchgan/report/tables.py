@@ -1,87 +1,30 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The report's tables, as text in cells: the page, its Markdown twin and the CSV file print the same ones."""
+"""The report's tables, as text in cells: the page and its Markdown twin print the same ones."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anomalib_patchgan import evaluation
-from anomalib_patchgan.report.findings import Area, Comparison, DataResult, Findings, ModelResult, ranked_models
+from anomalib_patchgan.report.cells import (
+    MISSING,
+    ROLES,
+    Cell,
+    Row,
+    Table,
+    area_cell,
+    flattened,
+    leaves,
+    number,
+    percent,
+    seconds,
+    share,
+    whole_percent,
+)
+from anomalib_patchgan.report.findings import Comparison, DataResult, Findings, ModelResult, ranked_models
 from anomalib_patchgan.report.scores import SPECIFICITY, TARGETS
 from anomalib_patchgan.report.verdict import points
-
-MISSING = "–"
-ROLES = {"method": "method", "comparator": "comparator", "trivial": "trivial baseline", "control": "control"}
-
-
-@dataclass(frozen=True)
-class Span:
-    """A value in [0, 1] with its interval, for a small bar beside the number."""
-
-    low: float
-    value: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what it says, a smaller second line, and a bar where the page has room for one."""
-
-    text: str
-    detail: str = ""
-    span: Span | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row; its first cell is the row's header. The kind is a role, or empty; rows are filtered by their groups."""
-
-    cells: tuple[Cell, ...]
-    kind: str = ""
-    groups: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table. Columns named in ``numeric`` are aligned to the right; ``groups`` names the rows' groups."""
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    numeric: frozenset[str] = frozenset()
-    groups: tuple[str, ...] = ()
-
-
-def _share(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}"
-
-
-def _percent(value: float | None) -> str:
-    return MISSING if value is None else f"{100.0 * value:.1f} %"
-
-
-def _seconds(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.1f}"
-
-
-def _number(value: Any, pattern: str = "{:.3g}") -> str:
-    return MISSING if value is None else pattern.format(value)
-
-
-def _target(rate: float) -> str:
-    return f"{100.0 * rate:.0f} %"
-
-
-def _area_cell(area: Area | None, missing: str = MISSING) -> Cell:
-    """A ranking with its interval."""
-    if area is None:
-        return Cell(missing)
-    return Cell(
-        _share(area.value), "" if area.interval is None else f"[{area.interval.low:.3f}, {area.interval.high:.3f}]"
-    )
 
 
 def result_table(data: DataResult) -> Table:
@@ -93,7 +36,7 @@ def result_table(data: DataResult) -> Table:
         "Average precision",
         f"Sensitivity at {100.0 * SPECIFICITY:.0f} % specificity",
         "Pixel AP",
-        f"False positives (target {_target(TARGETS[0])})",
+        f"False positives (target {whole_percent(TARGETS[0])})",
         "Training (s)",
         "Flags",
     )
@@ -114,13 +57,13 @@ def _result_cells(row: ModelResult, data: DataResult) -> tuple[Cell, ...]:
     prevalence = "" if data.prevalence is None else f"prevalence {data.prevalence:.3f}"
     return (
         Cell(row.model, about),
-        _area_cell(image),
-        Cell(_share(image.deviation if image else None), f"{len(row.seeds)} of {row.planned} seeds"),
-        Cell(_share(row.mean(lambda seed: seed.average_precision)), prevalence if row.seeds else ""),
-        Cell(_percent(row.mean(lambda seed: seed.sensitivity))),
-        _area_cell(row.pixel_area, "no map" if row.seeds else MISSING),
+        area_cell(image),
+        Cell(share(image.deviation if image else None), f"{len(row.seeds)} of {row.planned} seeds"),
+        Cell(share(row.mean(lambda seed: seed.average_precision)), prevalence if row.seeds else ""),
+        Cell(percent(row.mean(lambda seed: seed.sensitivity))),
+        area_cell(row.pixel_area, "no map" if row.seeds else MISSING),
         _false_positive_cell(row, 0),
-        Cell(_seconds(row.training_seconds)),
+        Cell(seconds(row.training_seconds)),
         Cell("; ".join(row.flags) or "none"),
     )
 
@@ -129,7 +72,7 @@ def _false_positive_cell(row: ModelResult, position: int) -> Cell:
     """The rate that came out; where the target cannot be promised, the reason and what was done instead."""
     if not row.seeds:
         return Cell(MISSING)
-    value = _percent(row.threshold_mean(position, lambda threshold: threshold.false_positive_rate))
+    value = percent(row.threshold_mean(position, lambda threshold: threshold.false_positive_rate))
     declared = [seed.thresholds[position].declared for seed in row.seeds if seed.thresholds]
     if not declared:
         return Cell("not attainable", "no calibration normals")
@@ -144,7 +87,7 @@ def _false_positive_cell(row: ModelResult, position: int) -> Cell:
 def threshold_table(data: DataResult) -> Table:
     """What the declared thresholds did, at each target."""
     per_target = tuple(
-        column.format(_target(target))
+        column.format(whole_percent(target))
         for target in TARGETS
         for column in ("False positives, target {}", "Same by subject, target {}", "Sensitivity at {}", "F1 at {}")
     )
@@ -156,9 +99,9 @@ def threshold_table(data: DataResult) -> Table:
             for position in range(len(TARGETS)):
                 cells += [
                     _false_positive_cell(row, position),
-                    Cell(_percent(row.threshold_mean(position, lambda one: one.subject_false_positive_rate))),
-                    Cell(_percent(row.threshold_mean(position, lambda one: one.sensitivity))),
-                    Cell(_share(row.threshold_mean(position, lambda one: one.f1))),
+                    Cell(percent(row.threshold_mean(position, lambda one: one.subject_false_positive_rate))),
+                    Cell(percent(row.threshold_mean(position, lambda one: one.sensitivity))),
+                    Cell(share(row.threshold_mean(position, lambda one: one.f1))),
                 ]
             rows.append(Row(tuple(cells), row.role))
     caption = (
@@ -180,7 +123,7 @@ def localisation_table(data: DataResult) -> Table | None:
         "Dice, pooled",
         "Dice per image",
         "Ceiling of Dice (oracle)",
-        f"False-positive area (target {_target(evaluation.FALSE_POSITIVE_AREA)})",
+        f"False-positive area (target {whole_percent(evaluation.FALSE_POSITIVE_AREA)})",
     )
     rows = []
     for row in data.results:
@@ -188,15 +131,15 @@ def localisation_table(data: DataResult) -> Table | None:
         if area is not None:
             cells = (
                 Cell(row.model),
-                _area_cell(area),
-                Cell(_share(area.deviation)),
-                Cell(_share(row.pixel_mean(lambda pixel: pixel.auroc))),
-                Cell(_share(row.pixel_mean(lambda pixel: pixel.aupro))),
-                Cell(_share(row.pixel_mean(lambda pixel: pixel.aupimo))),
-                Cell(_share(row.declared_pixel_mean(lambda pixel: pixel.dice))),
-                Cell(_share(row.declared_pixel_mean(lambda pixel: pixel.image_dice))),
-                Cell(_share(row.pixel_mean(lambda pixel: pixel.ceiling_dice))),
-                Cell(_percent(row.declared_pixel_mean(lambda pixel: pixel.normal_area))),
+                area_cell(area),
+                Cell(share(area.deviation)),
+                Cell(share(row.pixel_mean(lambda pixel: pixel.auroc))),
+                Cell(share(row.pixel_mean(lambda pixel: pixel.aupro))),
+                Cell(share(row.pixel_mean(lambda pixel: pixel.aupimo))),
+                Cell(share(row.declared_pixel_mean(lambda pixel: pixel.dice))),
+                Cell(share(row.declared_pixel_mean(lambda pixel: pixel.image_dice))),
+                Cell(share(row.pixel_mean(lambda pixel: pixel.ceiling_dice))),
+                Cell(percent(row.declared_pixel_mean(lambda pixel: pixel.normal_area))),
             )
             rows.append(Row(cells, row.role))
     caption = (
@@ -216,9 +159,9 @@ def lesion_table(data: DataResult) -> Table | None:
             counts = pixels[0].lesions
             cells = (
                 Cell(row.model),
-                Cell(_percent(row.declared_pixel_mean(lambda pixel: pixel.lesions.recall))),
-                *(Cell(_percent(value)) for value in recall_by_size(row)),
-                *(Cell(_number(value, "{:.2f}")) for value in false_alarms_by_size(row)),
+                Cell(percent(row.declared_pixel_mean(lambda pixel: pixel.lesions.recall))),
+                *(Cell(percent(value)) for value in recall_by_size(row)),
+                *(Cell(number(value, "{:.2f}")) for value in false_alarms_by_size(row)),
             )
             rows.append(Row(cells, row.role))
     if counts is None:
@@ -260,7 +203,7 @@ def false_alarms_by_size(row: ModelResult) -> list[float | None]:
 def subject_table(data: DataResult) -> Table | None:
     """Samples against subjects, or None where a class has too few subjects or each has one sample."""
     rows = tuple(
-        Row((Cell(row.model), _area_cell(row.image_area), _area_cell(row.subject_area)), row.role)
+        Row((Cell(row.model), area_cell(row.image_area), area_cell(row.subject_area)), row.role)
         for row in data.results
         if row.subject_area is not None
     )
@@ -278,15 +221,15 @@ def subject_table(data: DataResult) -> Table | None:
 
 def definition_table(data: DataResult) -> Table | None:
     """Image AUROC by how the score is read from the map, or None where no model has a map."""
-    top = _target(evaluation.TOP_SHARE)
+    top = whole_percent(evaluation.TOP_SHARE)
     titles = {"mean": "Mean", "maximum": "Maximum", "top-k": f"Mean of the top {top}", "rank-weighted": "Rank-weighted"}
     columns = ("Model", "Its own score", *(titles[name] for name in evaluation.DEFINITIONS))
     rows = tuple(
         Row(
             (
                 Cell(row.model),
-                _area_cell(row.image_area),
-                *(_area_cell(row.definition_area(name)) for name in evaluation.DEFINITIONS),
+                area_cell(row.image_area),
+                *(area_cell(row.definition_area(name)) for name in evaluation.DEFINITIONS),
             ),
             row.role,
         )
@@ -389,7 +332,7 @@ def deployment_table(findings: Findings) -> Table:
     for run in findings.runs:
         for row in run.deployment:
             ties = row.get("label_ties")
-            flips = _number(row.get("label_flips"), "{}")
+            flips = number(row.get("label_flips"), "{}")
             size = row.get("size_bytes")
             speedup = row.get("speedup")
             where = f"{run.model}, {run.data}, seed {run.seed}"
@@ -397,12 +340,12 @@ def deployment_table(findings: Findings) -> Table:
             cells = (
                 Cell(f"{row.get('backend') or MISSING}", f"{where}{threads}"),
                 Cell(str(row.get("status") or MISSING), str(row.get("note") or "")),
-                Cell(_number(row.get("score_max_abs_diff")), _mean_difference(row)),
-                Cell(_number(row.get("map_max_abs_diff"))),
-                Cell(_number(row.get("auroc_diff"))),
-                Cell(flips, "" if ties is None else f"{ties} ties, {_number(row.get('samples'), '{}')} samples"),
-                Cell(_number(row.get("latency_ms_p50"), "{:.2f}"), _slowest(row)),
-                Cell(_number(row.get("throughput"), "{:.1f}")),
+                Cell(number(row.get("score_max_abs_diff")), _mean_difference(row)),
+                Cell(number(row.get("map_max_abs_diff"))),
+                Cell(number(row.get("auroc_diff"))),
+                Cell(flips, "" if ties is None else f"{ties} ties, {number(row.get('samples'), '{}')} samples"),
+                Cell(number(row.get("latency_ms_p50"), "{:.2f}"), _slowest(row)),
+                Cell(number(row.get("throughput"), "{:.1f}")),
                 Cell(MISSING if speedup is None else f"{speedup:.2f} ×"),
                 Cell(MISSING if size is None else f"{size / 1e6:.2f}"),
             )
@@ -428,7 +371,7 @@ def group_table(data: DataResult) -> Table | None:
         return None
     keys = ("subjects", "normal", "abnormal")
     rows = tuple(
-        Row((Cell(str(group)), *(Cell(_number(counts.get(key), "{:,}")) for key in keys)))
+        Row((Cell(str(group)), *(Cell(number(counts.get(key), "{:,}")) for key in keys)))
         for group, counts in groups.items()
     )
     columns = ("Group", "Subjects", "Normal samples", "Abnormal samples")
@@ -461,7 +404,7 @@ def model_table(findings: Findings) -> Table:
             (
                 Cell(run.model, run.data),
                 Cell(run.model_class),
-                Cell(_number(run.parameters, "{:,}")),
+                Cell(number(run.parameters, "{:,}")),
                 Cell(str(run.threads)),
                 Cell(flattened(run.budget) or MISSING),
                 Cell(flattened(run.model_arguments) or "defaults"),
@@ -481,7 +424,7 @@ def timing_table(findings: Findings) -> Table:
         for row in data.results:
             if row.runs:
                 means = (_mean([run.timings.get(stage) for run in row.runs]) for stage in stages)
-                rows.append(Row((Cell(row.model, data.name), *(Cell(_seconds(mean)) for mean in means)), row.role))
+                rows.append(Row((Cell(row.model, data.name), *(Cell(seconds(mean)) for mean in means)), row.role))
     columns = ("Model", *(f"{stage.replace('_', ' ').capitalize()} (s)" for stage in stages))
     return Table("Seconds of each stage, mean over finished seeds.", columns, tuple(rows), frozenset(columns[1:]))
 
@@ -490,7 +433,7 @@ def environment_facts(findings: Findings) -> list[tuple[str, str]]:
     """The environment of all jobs; where jobs differ, every value is listed."""
     values: dict[str, list[str]] = {}
     for environment in (*(run.environment for run in findings.runs), {"versions": findings.plan.get("versions") or {}}):
-        for key, value in _leaves(environment):
+        for key, value in leaves(environment):
             known = values.setdefault(key, [])
             if value not in known:
                 known.append(value)
@@ -506,114 +449,6 @@ def reported_table() -> Table:
         for name, value in (("ISIC 2016", "95.79 %"), ("BraTS 2019", "96.05 %"))
     )
     return Table("What the paper reports: its numbers, not ours.", columns, rows, frozenset({"AUC as reported"}))
-
-
-def csv_rows(findings: Findings) -> list[dict[str, str]]:
-    """The result tables with plain numbers, one row for each data set and model."""
-    return [_csv_row(data, row) for data in findings.data for row in data.results]
-
-
-def _csv_row(data: DataResult, row: ModelResult) -> dict[str, str]:
-    numbers: dict[str, float | None] = {
-        **_area_numbers("image_auroc", row.image_area),
-        "average_precision": row.mean(lambda seed: seed.average_precision),
-        "prevalence": data.prevalence,
-        "sensitivity_at_95_specificity": row.mean(lambda seed: seed.sensitivity),
-        **_threshold_numbers(row, 0, ""),
-        **_threshold_numbers(row, 1, "_at_1_percent"),
-        **_area_numbers("subject_auroc", row.subject_area),
-        **_area_numbers("pixel_average_precision", row.pixel_area),
-        "pixel_prevalence": data.pixel_prevalence,
-        "pixel_auroc": row.pixel_mean(lambda pixel: pixel.auroc),
-        "aupro": row.pixel_mean(lambda pixel: pixel.aupro),
-        "aupimo": row.pixel_mean(lambda pixel: pixel.aupimo),
-        "dice": row.declared_pixel_mean(lambda pixel: pixel.dice),
-        "dice_per_image": row.declared_pixel_mean(lambda pixel: pixel.image_dice),
-        "dice_ceiling_oracle": row.pixel_mean(lambda pixel: pixel.ceiling_dice),
-        "false_positive_area": row.declared_pixel_mean(lambda pixel: pixel.normal_area),
-        "target_false_positive_area": evaluation.FALSE_POSITIVE_AREA,
-        "lesion_recall": row.declared_pixel_mean(lambda pixel: pixel.lesions.recall),
-        **_by_size("lesion_recall", recall_by_size(row)),
-        **_by_size("false_alarms_per_image", false_alarms_by_size(row)),
-        **{
-            key: value
-            for name in evaluation.DEFINITIONS
-            for key, value in _area_numbers(
-                f"image_auroc_of_{name.replace('-', '_')}", row.definition_area(name)
-            ).items()
-        },
-        **_difference_numbers("method_minus_this", data.comparisons, row),
-        **_difference_numbers("pixel_method_minus_this", data.pixel_comparisons, row),
-        "training_seconds": row.training_seconds,
-        "parameters": row.parameters,
-    }
-    words = {
-        "data": data.name,
-        "protocol": str(data.card.get("protocol", "")),
-        "phantom": str(bool(data.card.get("phantom"))).lower(),
-        "model": row.model,
-        "role": row.role,
-        "note": row.note,
-        "seeds_scored": str(len(row.seeds)),
-        "seeds_planned": str(row.planned),
-    }
-    shown = {name: "" if value is None else f"{value:.10g}" for name, value in numbers.items()}
-    return words | shown | {"threshold_rule": _rules(row), "flags": "; ".join(row.flags)}
-
-
-def _area_numbers(name: str, area: Area | None) -> dict[str, float | None]:
-    interval = area.interval if area else None
-    return {
-        name: area.value if area else None,
-        f"{name}_low": interval.low if interval else None,
-        f"{name}_high": interval.high if interval else None,
-        f"{name}_seed_sd": area.deviation if area else None,
-    }
-
-
-def _threshold_numbers(row: ModelResult, position: int, suffix: str) -> dict[str, float | None]:
-    return {
-        f"false_positive_rate{suffix}": row.threshold_mean(position, lambda one: one.false_positive_rate),
-        f"false_positive_rate_by_subject{suffix}": row.threshold_mean(
-            position, lambda one: one.subject_false_positive_rate
-        ),
-        f"target_false_positive_rate{suffix}": TARGETS[position],
-        f"sensitivity{suffix}": row.threshold_mean(position, lambda one: one.sensitivity),
-        f"f1{suffix}": row.threshold_mean(position, lambda one: one.f1),
-    }
-
-
-def _by_size(name: str, values: Sequence[float | None]) -> dict[str, float | None]:
-    return {f"{name}_{size}": value for size, value in zip(evaluation.SIZE_NAMES, values, strict=True)}
-
-
-def _difference_numbers(name: str, comparisons: Sequence[Comparison], row: ModelResult) -> dict[str, float | None]:
-    one = next((comparison for comparison in comparisons if comparison.model == row.model), None)
-    return {
-        name: one.difference.value if one else None,
-        f"{name}_low": one.difference.interval.low if one else None,
-        f"{name}_high": one.difference.interval.high if one else None,
-        f"{name}_adjusted_p": one.adjusted_p if one else None,
-    }
-
-
-def _rules(row: ModelResult) -> str:
-    """By which rule each target's threshold was made, one after the other."""
-    first = next((seed for seed in row.seeds if seed.thresholds), None)
-    return "" if first is None else "; ".join(one.declared.rule for one in first.thresholds)
-
-
-def flattened(value: Any) -> str:
-    """A nested mapping as ``key: value`` pairs in one line."""
-    return "; ".join(f"{key}: {leaf}" for key, leaf in _leaves(value or {}))
-
-
-def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, item in value.items():
-        if isinstance(item, Mapping):
-            yield from _leaves(item, f"{prefix}{key}.")
-        elif item is not None:
-            yield f"{prefix}{key}", item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, default=str)
 
 
 def _first_of_each(findings: Findings) -> list[Any]:

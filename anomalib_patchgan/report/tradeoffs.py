@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter
 
+from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Table
 from anomalib_patchgan.report.drawing import CONTROL, FAINT, Drawing, Sheet, colours, sheet, shortened
 from anomalib_patchgan.report.findings import DataResult, ModelResult
-from anomalib_patchgan.report.tables import MISSING, ROLES, Cell, Row, Table
 
 TEST_STAGE = "test"
 """Name of the pass over the test set among a run's timings."""

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from anomalib_patchgan.report import write_report
+from anomalib_patchgan.report.cells import Cell, Row, Table
 from anomalib_patchgan.report.latex import escaped, latex_table
-from anomalib_patchgan.report.tables import Cell, Row, Table
 
 NASTY = "a_b & 50 % of $x$ #1 {c} ~^\\ <d> |e| “f” − – · × → … é 中"
 

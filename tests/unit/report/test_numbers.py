@@ -12,6 +12,7 @@ from sklearn import metrics
 from anomalib_patchgan.evaluation import smallest_calibration_size
 from anomalib_patchgan.report import figures, tables
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult, collect, ranked_models
+from anomalib_patchgan.report.results_csv import csv_rows
 from anomalib_patchgan.report.scores import AreaScore, SeedScore, run_thresholds
 from anomalib_patchgan.report.verdict import overall_verdict, verdict_headline, verdict_sentences
 from anomalib_patchgan.store import Store
@@ -23,7 +24,7 @@ def brain(write_store, tmp_path_factory):
     root = write_store(tmp_path_factory.mktemp("numbers"), names=("brain phantoms",))
     store = Store(root)
     findings = collect(store)
-    rows = {row["model"]: row for row in tables.csv_rows(findings)}
+    rows = {row["model"]: row for row in csv_rows(findings)}
     jobs = [job for job in store.load_plan()["jobs"] if job["model"] == "Patch-GAN"]
     runs = [store.load_run(job["key"], with_maps=True) for job in jobs]
     return findings, rows, runs, store.load_data(runs[0].data_key)

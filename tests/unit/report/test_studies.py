@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from anomalib_patchgan.report.cells import MISSING
 from anomalib_patchgan.report.findings import collect
 from anomalib_patchgan.report.lesions import lesion_contrast, lesion_studies
 from anomalib_patchgan.report.overview import overview_table, seed_table
 from anomalib_patchgan.report.precision import RECALL_GRID, mean_precision
 from anomalib_patchgan.report.rendering import sort_value
-from anomalib_patchgan.report.tables import MISSING
 from anomalib_patchgan.report.tradeoffs import Point, front, tradeoff_points
 from anomalib_patchgan.report.training import training_figure, training_table
 from anomalib_patchgan.store import DataRecord, Store
