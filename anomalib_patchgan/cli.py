@@ -16,7 +16,6 @@ import shlex
 import signal
 import sys
 import threading
-import warnings
 from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.deploy import commands as deployment
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.outputs import check_folder, make_room, write_text
+from anomalib_patchgan.quiet import without_warnings
 
 if TYPE_CHECKING:
     from anomalib_patchgan.store import Store
@@ -268,9 +268,7 @@ def _has_result(store: "Store", key: str) -> bool:
 
 
 def _fill_prepare(parser: ArgumentParser) -> None:
-    with warnings.catch_warnings():
-        # Importing anomalib warns of its own deprecated parts.
-        warnings.simplefilter("ignore")
+    with without_warnings():
         from anomalib_patchgan.data.base import MedicalDataModule
 
     parser.description = (

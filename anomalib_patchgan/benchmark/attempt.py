@@ -5,7 +5,6 @@
 
 import signal
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -16,6 +15,7 @@ from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.progress import Track
 from anomalib_patchgan.benchmark.suite import sentence
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.quiet import without_warnings
 from anomalib_patchgan.store import Run
 
 Attempt = Callable[[Job, Track], Run]
@@ -36,9 +36,7 @@ def attempt_job(job: Job, track: Track) -> Run:
     """
     started = perf_counter()
     try:
-        with warnings.catch_warnings():
-            # Importing anomalib warns of its own deprecated parts.
-            warnings.simplefilter("ignore")
+        with without_warnings():
             from anomalib_patchgan.benchmark.job import run_job  # imports torch and anomalib
 
         with interruptible():

@@ -4,12 +4,12 @@
 """What only imported classes can tell of a suite, checked before anything is written; imports torch and anomalib."""
 
 import inspect
-import warnings
 from typing import Any
 
 from anomalib_patchgan.benchmark.classes import Blueprint
 from anomalib_patchgan.benchmark.suite import DataEntry, ModelEntry, Suite
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.quiet import without_warnings
 
 # A job sets these itself.
 _OF_THE_JOB = {"callbacks", "default_root_dir", "logger"}
@@ -21,9 +21,7 @@ def check_classes(suite: Suite) -> None:
     Raises:
         InputError: One of them cannot be used.
     """
-    with warnings.catch_warnings():
-        # Importing anomalib warns of its own deprecated parts.
-        warnings.simplefilter("ignore")
+    with without_warnings():
         from anomalib_patchgan.benchmark.job import logger_blueprint, model_blueprint
 
         for name, entry in suite.data.items():

@@ -5,7 +5,6 @@
 
 import importlib
 import inspect
-import warnings
 from argparse import ArgumentError
 from copy import deepcopy
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.quiet import without_warnings
 
 
 def import_class(class_path: str, where: str) -> type:
@@ -29,9 +29,7 @@ def import_class(class_path: str, where: str) -> type:
     if not module_name:
         raise InputError(f"{where}.class_path is {class_path!r}; expected the dotted path of a class.")
     try:
-        with warnings.catch_warnings():
-            # Importing anomalib warns of its own deprecated parts.
-            warnings.simplefilter("ignore")
+        with without_warnings():
             module = importlib.import_module(module_name)
         found = getattr(module, class_name)
     except (ImportError, AttributeError) as error:

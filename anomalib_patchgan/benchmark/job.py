@@ -5,11 +5,8 @@
 
 import contextlib
 import importlib
-import io
-import logging
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +29,7 @@ from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.recorder import RawScoreRecorder, TrackEpoch
 from anomalib_patchgan.benchmark.suite import LoggerEntry
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.quiet import quiet
 from anomalib_patchgan.store import Run
 
 # What this process has read last, by the data set's key; no trainer gets it, so that nothing passes from job to job.
@@ -132,7 +130,7 @@ def workplace(job: Job) -> Iterator[Workplace]:
     # Registers the timm name of the weights that come as a Python package.
     importlib.import_module("anomalib_patchgan.models.backbones")
     with (
-        _quiet(),
+        quiet(),
         tempfile.TemporaryDirectory(prefix="anomalib-patchgan-") as folder,
         # The linear algebra of numpy and scikit-learn has threads of its own.
         threadpool_limits(limits=job.threads),
@@ -269,16 +267,3 @@ def _deploy(
 
 def _height_and_width(image_size: int | tuple[int, int]) -> tuple[int, int]:
     return (image_size, image_size) if isinstance(image_size, int) else (int(image_size[0]), int(image_size[1]))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' talk out of the console, which belongs to the progress display and to the last line."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

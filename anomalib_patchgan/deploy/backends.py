@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from anomalib_patchgan.deploy.device import computes_bfloat16
 from anomalib_patchgan.deploy.export import Exporter
-from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.runtimes import BATCH, OpenVinoRuntime, Outputs, Predict, UnsupportedError, run_onnx
+from anomalib_patchgan.quiet import quiet
 
 # Opens a backend on a model, in a folder of its own, with so many threads.
 Open = Callable[[Exporter, Path, int], Predict]

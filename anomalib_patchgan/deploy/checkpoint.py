@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from anomalib.models import AnomalibModule
 
-from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.quiet import quiet
 
 
 def load_trained(class_path: str, checkpoint: Path) -> AnomalibModule:

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from jsonargparse import ArgumentParser, Namespace
 from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.outputs import make_folder, make_room, write_text
+from anomalib_patchgan.quiet import without_warnings
 
 _FAILED_STATUS = 1
 
@@ -186,16 +186,13 @@ def serve(options: Namespace, typed: list[str]) -> int:
 
 def _import_quietly() -> None:
     """Import anomalib before our modules do, and keep its warnings of its own deprecated parts from the user."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         import anomalib.models  # noqa: F401
 
 
 def _fill_trained(parser: ArgumentParser, needs_data: bool = False) -> None:
     """Add what names a trained model and its data."""
-    with warnings.catch_warnings():
-        # Importing anomalib warns of its own deprecated parts.
-        warnings.simplefilter("ignore")
+    with without_warnings():
         from anomalib.data import AnomalibDataModule
 
     parser.add_argument("--ckpt_path", type=Path, required=True, help="checkpoint, as weights/lightning/model.ckpt")

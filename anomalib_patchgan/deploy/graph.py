@@ -5,12 +5,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
 import math
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ from torch import Tensor, nn
 from anomalib_patchgan.deploy.heads import forward_of
 from anomalib_patchgan.deploy.identity import INPUT, LABEL, MAP, MASK, RAW_SCORE, SCORE
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.quiet import quiet
 
 # What the exporter makes; asking for less only starts a conversion that fails.
 _OPSET = 18
@@ -146,16 +143,3 @@ def convert(graph: DeployedGraph, path: Path) -> openvino.Model:
             "the model loops over the batch."
         )
     return model
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the exporters' talk out of the console."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -31,7 +31,6 @@ from torch.nn.utils import parametrize
 
 from anomalib_patchgan.deploy.device import check_threads
 from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, stack_images
-from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.latency_child import (
     ANOMALIB_EXPORT,
@@ -46,6 +45,7 @@ from anomalib_patchgan.deploy.preparation import RasterPreparation
 from anomalib_patchgan.deploy.runtimes import BATCH, exported_bytes
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import write_png
+from anomalib_patchgan.quiet import quiet
 
 ROUNDS = 5
 # Calls and seconds of each way, over all rounds, after a round that is not counted.

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from anomalib_patchgan.deploy.core import compile_in_float32, foreign_cores
-from anomalib_patchgan.deploy.graph import quiet
 from anomalib_patchgan.deploy.identity import RAW_SCORE
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.quiet import quiet
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
 _LAYERS = (*_CONVOLUTIONS, "MatMul")
