@@ -257,7 +257,7 @@ def collect(store: Store) -> Findings:
         InputError: When the folder holds no plan.
     """
     plan = store.load_plan()
-    jobs: list[dict[str, Any]] = list(plan.get("jobs") or [])
+    jobs: list[dict[str, Any]] = plan["jobs"]
     failures: list[Failure] = []
     names = list(dict.fromkeys([*(plan.get("data") or {}), *(str(job["data"]) for job in jobs)]))
     data = [_collect_data(store, name, [job for job in jobs if job["data"] == name], failures) for name in names]
