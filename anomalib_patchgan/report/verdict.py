@@ -58,9 +58,10 @@ def verdict_headline(data: DataResult, method: str) -> str:
         others = f"all {len(rivals)} rivals" if len(rivals) > 1 else "its only rival"
         return f"{method} is ahead of {others}{_inverted(ahead)}."
     if ahead:
+        others = "others" if len(rivals) - len(ahead) > 1 else "other"
         return (
             f"{method} is ahead of {len(ahead)} of {len(rivals)} rivals{_inverted(ahead)} and not separable from the "
-            "others; none is ahead of it."
+            f"{others}; none is ahead of it."
         )
     others = f"any of its {len(rivals)} rivals" if len(rivals) > 1 else "its only rival"
     return f"{method} is not separable from {others}."

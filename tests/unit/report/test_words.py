@@ -4,8 +4,10 @@
 import numpy as np
 import pytest
 
+from anomalib_patchgan.evaluation import Difference, Interval
 from anomalib_patchgan.report.examples import choose
-from anomalib_patchgan.report.verdict import points
+from anomalib_patchgan.report.findings import Comparison, DataResult, ModelResult
+from anomalib_patchgan.report.verdict import points, verdict_headline
 
 
 def test_examples_are_chosen_by_rank_by_lesion_and_by_threshold():
@@ -29,3 +31,44 @@ def test_without_a_threshold_nothing_is_called_missed():
 @pytest.mark.parametrize(("value", "text"), [(0.0312, "3.1"), (-0.0312, "−3.1"), (-0.0001, "0.0")])
 def test_points_have_a_true_minus_and_no_negative_zero(value, text):
     assert points(value) == text
+
+
+@pytest.mark.parametrize(
+    ("rivals", "sentence"),
+    [
+        ({}, "No verdict: M has no rival with a usable result on this data set."),
+        ({"A": "ahead"}, "M is ahead of its only rival."),
+        ({"A": "unclear"}, "M is not separable from its only rival."),
+        ({"A": "ahead", "B": "ahead"}, "M is ahead of all 2 rivals."),
+        ({"A": "unclear", "B": "unclear"}, "M is not separable from any of its 2 rivals."),
+        (
+            {"A": "ahead", "B": "unclear"},
+            "M is ahead of 1 of 2 rivals and not separable from the other; none is ahead of it.",
+        ),
+        (
+            {"A": "ahead", "B": "unclear", "C": "unclear"},
+            "M is ahead of 1 of 3 rivals and not separable from the others; none is ahead of it.",
+        ),
+        (
+            {"A": "behind"},
+            "M loses here: it is behind A by 5.0 points (95 % interval 4.0 to 6.0).",
+        ),
+        (
+            {"A": "behind", "B": "behind", "C": "ahead", "D": "unclear"},
+            "M loses here: it is behind A by 5.0 points (95 % interval 4.0 to 6.0) and B by 5.0 (4.0 to 6.0), and "
+            "ahead of 1 of 4 rivals.",
+        ),
+    ],
+)
+def test_the_headline_says_plainly_who_is_ahead(rivals, sentence):
+    def against(model, verdict, role="comparator"):
+        value = -0.05 if verdict == "behind" else 0.05
+        difference = Difference(value, Interval(value - 0.01, value + 0.01, 2000), p_value=0.01)
+        return Comparison(model, role, difference, adjusted_p=0.5 if verdict == "unclear" else 0.01, inverted=False)
+
+    comparisons = [against(model, verdict) for model, verdict in rivals.items()]
+    method = ModelResult("M", "method", "", seeds=[object()])
+    data = DataResult("brain", results=[method], comparisons=[*comparisons, against("M untrained", "ahead", "control")])
+    assert verdict_headline(data, "M") == sentence
+    method.seeds.clear()
+    assert verdict_headline(data, "M") == "No verdict: M has no usable result on this data set."
