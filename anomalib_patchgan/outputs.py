@@ -49,7 +49,7 @@ def make_room(file: Path) -> None:
     try:
         is_folder = file.is_dir()
     except OSError as error:
-        raise _not_writable(file, error) from error
+        raise not_writable(file, error.strerror) from error
     if is_folder:
         raise InputError(f"{file}: found a folder, expected a file or a free name.")
 
@@ -63,8 +63,9 @@ def write_text(file: Path, text: str) -> None:
     try:
         file.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise _not_writable(file, error) from error
+        raise not_writable(file, error.strerror) from error
 
 
-def _not_writable(file: Path, error: OSError) -> InputError:
-    return InputError(f"{file}: found that it cannot be written ({error.strerror}), expected a file.")
+def not_writable(file: Path, reason: str | None) -> InputError:
+    """What is said of a file that cannot be written, and why."""
+    return InputError(f"{file}: found that it cannot be written ({reason}), expected a file.")

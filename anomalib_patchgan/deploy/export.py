@@ -39,7 +39,7 @@ from anomalib_patchgan.deploy.preparation import (
 )
 from anomalib_patchgan.deploy.quantisation import quantise, quantised_operations
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.outputs import make_room
+from anomalib_patchgan.outputs import make_room, not_writable
 
 MODEL_NAME = "model.xml"
 _PACKAGES = ("anomalib", "nncf", "openvino", "torch")
@@ -296,7 +296,7 @@ def _save(model: openvino.Model, path: Path, halves_weights: bool) -> None:
     try:
         openvino.save_model(model, path, compress_to_fp16=halves_weights)
     except RuntimeError as error:
-        raise InputError(f"{path}: found that it cannot be written ({reason_of(error)}), expected a file.") from error
+        raise not_writable(path, reason_of(error)) from error
 
 
 def _hashes(card: dict[str, Any] | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from anomalib_patchgan.deploy.device import HINTS
 from anomalib_patchgan.deploy.identity import ModelIdentity, file_sha256, read_model
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import write_whole
+from anomalib_patchgan.outputs import not_writable
 
 CONFIGURATION, CLIENT = "config.json", "client.py"
 _MODELS = "model_config_list"
@@ -114,7 +115,7 @@ def _write(path: Path, content: bytes) -> None:
     try:
         write_whole(path, content)
     except OSError as error:
-        raise InputError(f"{path}: found that it cannot be written ({error.strerror}), expected a file.") from error
+        raise not_writable(path, error.strerror) from error
 
 
 def _is_same(first: Path, second: Path) -> bool:

@@ -78,6 +78,11 @@ def whole_percent(rate: float) -> str:
     return f"{100.0 * rate:.0f} %"
 
 
+def adjusted(p_value: float) -> str:
+    """An adjusted p-value."""
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def bracketed(interval: evaluation.Interval | None) -> str:
     """An interval in [0, 1] in brackets, or nothing."""
     return "" if interval is None else f"[{interval.low:.3f}, {interval.high:.3f}]"

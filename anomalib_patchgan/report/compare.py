@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomalib_patchgan import evaluation
-from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Table, area_cell, flattened
+from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Table, adjusted, area_cell, flattened
 from anomalib_patchgan.report.drawing import METHOD, SERIES
 from anomalib_patchgan.report.figures import Entry, differences_figure
 from anomalib_patchgan.report.files import replace_file, table_files
@@ -215,7 +215,7 @@ def move_table(found: Sequence[Move], names: tuple[str, str]) -> Table:
 def _p_value(move: Move) -> str:
     if move.difference is None:
         return MISSING
-    return "< 0.001" if move.adjusted_p < 0.001 else f"{move.adjusted_p:.3f}"
+    return adjusted(move.adjusted_p)
 
 
 def _moved(difference: evaluation.Difference | None) -> Cell:

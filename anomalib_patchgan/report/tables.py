@@ -13,6 +13,7 @@ from anomalib_patchgan.report.cells import (
     Cell,
     Row,
     Table,
+    adjusted,
     area_cell,
     flattened,
     leaves,
@@ -304,7 +305,7 @@ def _differences(comparisons: Sequence[Comparison], method: str, title: str) -> 
                 Cell(one.model, ROLES.get(one.role, one.role)),
                 Cell(f"{'+' if one.difference.value > 0.0 else ''}{points(one.difference.value)}"),
                 Cell(f"{points(one.difference.interval.low)} to {points(one.difference.interval.high)}"),
-                Cell("< 0.001" if one.adjusted_p < 0.001 else f"{one.adjusted_p:.3f}"),
+                Cell(adjusted(one.adjusted_p)),
                 Cell(one.verdict),
             ),
             one.role,
@@ -334,7 +335,6 @@ def deployment_table(findings: Findings) -> Table:
             ties = row.get("label_ties")
             flips = number(row.get("label_flips"), "{}")
             size = row.get("size_bytes")
-            speedup = row.get("speedup")
             where = f"{run.model}, {run.data}, seed {run.seed}"
             threads = "" if row.get("threads") is None else f"; {row['threads']} threads"
             cells = (
@@ -346,7 +346,7 @@ def deployment_table(findings: Findings) -> Table:
                 Cell(flips, "" if ties is None else f"{ties} ties, {number(row.get('samples'), '{}')} samples"),
                 Cell(number(row.get("latency_ms_p50"), "{:.2f}"), _slowest(row)),
                 Cell(number(row.get("throughput"), "{:.1f}")),
-                Cell(MISSING if speedup is None else f"{speedup:.2f} ×"),
+                Cell(number(row.get("speedup"), "{:.2f} ×")),
                 Cell(MISSING if size is None else f"{size / 1e6:.2f}"),
             )
             rows.append(Row(cells))

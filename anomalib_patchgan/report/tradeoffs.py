@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, NullFormatter
 
-from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Table
+from anomalib_patchgan.report.cells import ROLES, Cell, Row, Table, number
 from anomalib_patchgan.report.drawing import CONTROL, FAINT, Drawing, Sheet, colours, sheet, shortened
 from anomalib_patchgan.report.findings import DataResult, ModelResult
 
@@ -108,8 +108,8 @@ def tradeoff_table(data: DataResult, points: Sequence[Point]) -> Table | None:
             (
                 Cell(point.model, ROLES.get(point.role, point.role)),
                 Cell(f"{point.auroc:.3f}"),
-                Cell(MISSING if point.milliseconds is None else f"{point.milliseconds:.2f}"),
-                Cell(MISSING if point.parameters is None else f"{point.parameters:,}"),
+                Cell(number(point.milliseconds, "{:.2f}")),
+                Cell(number(point.parameters, "{:,}")),
                 Cell(
                     " and ".join(name for name, chosen in (("time", fast), ("size", small)) if point.model in chosen)
                     or "neither"

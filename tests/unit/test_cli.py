@@ -142,12 +142,19 @@ def test_file_where_a_folder_of_results_is_to_be_is_refused_first(
     assert capsys.readouterr().err == f"error: {option}: found the file {file}, expected a folder or a free name.\n"
 
 
-@pytest.mark.parametrize(("output", "found"), [("file/leak.md", "no folder that can be made"), ("", "a folder")])
+@pytest.mark.parametrize(
+    ("output", "found"),
+    [
+        ("file/leak.md", "file: found no folder that can be made (File exists), expected one."),
+        ("here", "here: found a folder, expected a file or a free name."),
+    ],
+)
 def test_leak_meter_that_cannot_write_its_finding_is_refused_first(output, found, absent_suite, tmp_path, capsys):
     (tmp_path / "file").touch()
+    (tmp_path / "here").mkdir()
     argv = ["leak-meter", str(absent_suite), "--model", "A", "--data", "brain", "--output", str(tmp_path / output)]
     assert main(argv) == 2
-    assert f": found {found}" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"error: {tmp_path}/{found}\n"
 
 
 def test_finding_of_the_leak_meter_is_printed_even_where_it_cannot_be_written(
