@@ -372,9 +372,9 @@ def _frozen_phantoms(values: Namespace) -> int:
 
 
 def _phantom_classes() -> dict[str, Any]:
-    from anomalib_patchgan.data.phantoms import BrainPhantoms, SkinPhantoms
+    from anomalib_patchgan.data.phantoms import BrainPhantoms, ManifestPhantoms, SkinPhantoms
 
-    return {"brats2019": BrainPhantoms, "isic2016": SkinPhantoms}
+    return {"brats2019": BrainPhantoms, "isic2016": SkinPhantoms, "manifest": ManifestPhantoms}
 
 
 _DESCRIPTION = "Patch-GAN for anomalib and a benchmark of unsupervised anomaly detection in medical images."

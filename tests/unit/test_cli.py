@@ -50,8 +50,9 @@ def test_version_is_printed(capsys):
         (["predict", "--help"], ["model", "inputs", "--output", "--write", "--device", "--hint", "--resume"]),
         (["latency", "--help"], ["--ckpt_path", "--workspace", "--ways", "--rounds"]),
         (["serve", "--help"], ["model", "--repository", "--name", "--hint"]),
-        (["phantoms", "--help"], ["brats2019", "isic2016"]),
+        (["phantoms", "--help"], ["brats2019", "isic2016", "manifest"]),
         (["phantoms", "brats2019", "--help"], ["--root", "--subjects", "--spacing"]),
+        (["phantoms", "manifest", "--help"], ["--root", "--anatomy", "--test_images"]),
         (["phantoms", "isic2016", "--help"], ["--root", "--train_images", "--height"]),
     ],
 )
@@ -88,6 +89,7 @@ def test_help_imports_no_heavy_package():
         (["phantoms", "brats2019"], "root"),
         (["phantoms", "brats2019", "--root", "x", "--subjects", "0"], "subjects is 0"),
         (["phantoms", "brats2019", "--root", "x", "--subjcts", "2"], "subjcts"),
+        (["phantoms", "manifest", "--root", "x", "--anatomy", "knee"], "anatomy"),
         (["phantoms", "brats2019", "--root", "x", "--spacing", "500"], "spacing is 500.0, expected at most 20.0"),
     ],
 )

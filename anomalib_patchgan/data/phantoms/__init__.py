@@ -8,6 +8,7 @@ They exercise the whole path from files to report. They have no clinical value: 
 
 from anomalib_patchgan.data.phantoms.brain import BrainPhantoms, HealthyBrainPhantoms
 from anomalib_patchgan.data.phantoms.level import Level
+from anomalib_patchgan.data.phantoms.manifest import ManifestPhantoms
 from anomalib_patchgan.data.phantoms.skin import SkinPhantoms
 from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, MARKER, read_parameters
 
@@ -17,6 +18,7 @@ __all__ = [
     "BrainPhantoms",
     "HealthyBrainPhantoms",
     "Level",
+    "ManifestPhantoms",
     "SkinPhantoms",
     "read_parameters",
 ]
