@@ -16,7 +16,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 LEVELS = [f"{kind}_{level}" for kind in ("brain", "skin") for level in ("easy", "hard", "shifted")]
 
 
-@pytest.fixture(scope="module", params=["phantoms", "paper"])
+@pytest.fixture(scope="module", params=["phantoms", "paper", "anatomies"])
 def suite(request: pytest.FixtureRequest) -> Suite:
     return read_suite(BENCHMARKS / f"{request.param}.yaml")
 
@@ -80,7 +80,7 @@ def test_levels_differ_from_the_shifted_set_in_level_and_seed_alone(phantoms: Su
 
 
 def test_suites_have_the_seeds_that_they_promise(suite: Suite) -> None:
-    assert len(suite.seeds) == {"phantoms": 3, "paper": 5}[suite.name]
+    assert len(suite.seeds) == {"phantoms": 3, "paper": 5, "anatomies": 1}[suite.name]
 
 
 def test_every_row_takes_its_arguments_on_every_data_set(suite: Suite) -> None:
@@ -107,8 +107,17 @@ def test_every_row_says_its_budget_and_the_route_of_its_weights(suite: Suite) ->
 
 def test_what_needs_a_hub_is_skipped_with_a_sentence(suite: Suite) -> None:
     skipped = {name: row.skip for name, row in suite.models.items() if row.skip}
-    assert set(skipped) == {"EfficientAD", "Dinomaly"}
+    assert set(skipped) == (set() if suite.name == "anatomies" else {"EfficientAD", "Dinomaly"})
     assert all(reason.endswith(".") for reason in skipped.values())
+
+
+def test_nothing_but_size_is_set_where_nothing_may_be_tuned() -> None:
+    suite = read_suite(BENCHMARKS / "anatomies.yaml")
+    size = {"image_size", "channels", "width", "ranker_width"}
+    for name in ("Patch-GAN", "Patch scorer"):
+        row = suite.models[name]
+        assert set().union(*(row.arguments_for(data) for data in suite.data)) <= size
+        assert row.trainer == {"max_epochs": 200}
 
 
 def test_thresholds_come_from_one_rule_in_every_row(suite: Suite) -> None:
