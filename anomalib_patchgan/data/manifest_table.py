@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "manifest.csv"
 _REQUIRED = ("image", "label")
-_COLUMNS = ("image", "mask", "label", "subject_id", "split")
+COLUMNS = ("image", "mask", "label", "subject_id", "split")
 _LABELS = {"0": NORMAL, "normal": NORMAL, "1": ABNORMAL, "abnormal": ABNORMAL}
 _SPLITS = {
     "train": "train",
@@ -161,7 +161,7 @@ def _read_cells(path: Path) -> list[tuple[int, dict[str, str]]]:
                 f"{path}, line {line}: found more values than columns, expected {len(columns)}; put a value that "
                 "holds a comma in quotes."
             )
-    cells = [(line, {name: (row.get(name) or "").strip() for name in _COLUMNS}) for line, row in lines]
+    cells = [(line, {name: (row.get(name) or "").strip() for name in COLUMNS}) for line, row in lines]
     kept = [(line, values) for line, values in cells if any(values.values())]
     if not kept:
         raise InputError(f"{path}: found no line below the header, expected an image a line.")
@@ -172,8 +172,8 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     found = ", ".join(columns) or "no columns"
     if missing := [name for name in _REQUIRED if name not in columns]:
         raise InputError(f"{path}, line 1: found {found}, expected the columns {' and '.join(missing)} too.")
-    if unknown := [name for name in columns if name not in _COLUMNS]:
-        raise InputError(f"{path}, line 1: found the column {unknown[0]!r}, expected only {', '.join(_COLUMNS)}.")
+    if unknown := [name for name in columns if name not in COLUMNS]:
+        raise InputError(f"{path}, line 1: found the column {unknown[0]!r}, expected only {', '.join(COLUMNS)}.")
     if len(set(columns)) != len(columns):
         raise InputError(f"{path}, line 1: found a column twice ({found}), expected each once.")
 

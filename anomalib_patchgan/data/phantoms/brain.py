@@ -3,7 +3,6 @@
 
 """Cohorts of brain phantoms: lesioned in the layout of the BraTS 2019 training archive, healthy in a flat one."""
 
-import csv
 import gzip
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ from anomalib_patchgan.data.phantoms.brain_subject import BrainSubject, Rendered
 from anomalib_patchgan.data.phantoms.even import even_draws
 from anomalib_patchgan.data.phantoms.level import Level, check_at_least, check_at_most, check_level
 from anomalib_patchgan.data.phantoms.processes import map_indices
-from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, write_tree
+from anomalib_patchgan.data.phantoms.tree import HEALTHY_TWINS, write_csv, write_tree
 
 VERSION = 3
 """Raised whenever the same parameters would give other files."""
@@ -94,10 +93,8 @@ class BrainPhantoms:
         def write_contents(folder: Path) -> dict[str, Any]:
             writer = _LesionedWriter(self, load_template(self.spacing), folder)
             records = map_indices(writer, self.subjects, processes, progress)
-            with (folder / NAME_MAPPING).open("w", newline="", encoding="utf-8") as stream:
-                rows = csv.writer(stream, lineterminator="\n")
-                rows.writerow(NAME_MAPPING_HEADER)
-                rows.writerows([record["grade"], "NA", "NA", "NA", record["subject"]] for record in records)
+            rows = ((record["grade"], "NA", "NA", "NA", record["subject"]) for record in records)
+            write_csv(folder / NAME_MAPPING, NAME_MAPPING_HEADER, rows)
             return {"notice": TEMPLATE_NOTICE, "subjects": records}
 
         write_tree(Path(root), self.parameters(), write_contents)

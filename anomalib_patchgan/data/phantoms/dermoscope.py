@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 from scipy import ndimage
 
 from anomalib_patchgan.data.phantoms.fields import Array, ramp
+from anomalib_patchgan.data.phantoms.layer import new_layer, reduced
 from anomalib_patchgan.data.phantoms.level import Level
 
-# Hairs and bubbles are drawn finer than the image and reduced, for smooth edges.
+# How much finer than the image hairs and bubbles are drawn.
 OVERSAMPLING = 2
 
 
@@ -55,7 +56,7 @@ def add_hairs(random: np.random.Generator, image: Array) -> Array:
         return image
     height, width = image.shape[:2]
     size = np.array([width, height]) * OVERSAMPLING
-    layer = Image.new("L", (int(size[0]), int(size[1])))
+    layer = new_layer(height, width, OVERSAMPLING)
     draw = ImageDraw.Draw(layer)
     for _ in range(count):
         start = random.uniform(-0.1, 1.1, 2) * size
@@ -66,7 +67,7 @@ def add_hairs(random: np.random.Generator, image: Array) -> Array:
         path = (1 - step) ** 2 * start + 2 * step * (1 - step) * bend + step**2 * end
         line = max(1, round(thickness * random.uniform(0.6, 1.4) * size.min()))
         draw.line([(float(x), float(y)) for x, y in path], fill=255, width=line, joint="curve")
-    cover = _reduced(layer, height, width) * np.float32(opacity)
+    cover = reduced(layer, height, width) * np.float32(opacity)
     colour = np.float32(tint) * np.array([1.0, 0.75, 0.6], dtype=np.float32)
     return image * (1 - cover[..., None]) + cover[..., None] * colour
 
@@ -84,13 +85,13 @@ def add_bubbles(random: np.random.Generator, image: Array) -> Array:
         return image
     height, width = image.shape[:2]
     size = np.array([width, height]) * OVERSAMPLING
-    layer = Image.new("L", (int(size[0]), int(size[1])))
+    layer = new_layer(height, width, OVERSAMPLING)
     draw = ImageDraw.Draw(layer)
     for _ in range(count):
         x, y = random.uniform(0, 1, 2) * size
         radius = random.uniform(0.01, 0.05) * size.min()
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=int(random.integers(60, 180)), width=2)
-    cover = _reduced(layer, height, width)[..., None]
+    cover = reduced(layer, height, width)[..., None]
     return image * (1 - cover) + cover
 
 
@@ -123,7 +124,3 @@ def photograph(
     image = ndimage.gaussian_filter(image, random.uniform(0.0004, 0.0018) * shorter + 0.25, axes=(0, 1), truncate=2.5)
     image += np.float32(random.uniform(0.004, 0.018)) * random.standard_normal(image.shape, dtype=np.float32)
     return np.round(image * 255).clip(0, 255).astype(np.uint8)
-
-
-def _reduced(layer: Image.Image, height: int, width: int) -> Array:
-    return np.asarray(layer.resize((width, height), Image.Resampling.BOX), dtype=np.float32) / np.float32(255)

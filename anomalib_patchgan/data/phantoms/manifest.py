@@ -3,7 +3,6 @@
 
 """Pictures of other anatomies in the layout of a CSV manifest, as a hospital would list its own images."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,14 +16,12 @@ from anomalib_patchgan.data.phantoms.level import check_at_least
 from anomalib_patchgan.data.phantoms.pictures import ANATOMIES
 from anomalib_patchgan.data.phantoms.pictures.canvas import Canvas
 from anomalib_patchgan.data.phantoms.processes import map_indices
-from anomalib_patchgan.data.phantoms.tree import write_tree
+from anomalib_patchgan.data.phantoms.tree import write_csv, write_tree
 from anomalib_patchgan.errors import InputError
 
 VERSION = 1
 """Raised whenever the same parameters would give other files."""
 
-MANIFEST = "manifest.csv"
-COLUMNS = ("image", "mask", "label", "subject_id", "split")
 IMAGES, MASKS = "images", "masks"
 
 SMALLEST_SIDE = 64
@@ -92,7 +89,7 @@ class ManifestPhantoms:
 
     def kind(self, index: int) -> str | None:
         """Returns the kind of a picture's lesion, or None where it has none."""
-        in_test = index - len(self.groups()) + self.test_images
+        in_test = index - (self.train_images + self.reference_images + self.calibration_images)
         kinds = ANATOMIES[self.anatomy].kinds
         return kinds[in_test // 2 % len(kinds)] if in_test >= 0 and in_test % 2 else None
 
@@ -111,13 +108,14 @@ class ManifestPhantoms:
         """
 
         def write_contents(folder: Path) -> dict[str, Any]:
+            # Brings pandas, which the processes that draw do without.
+            from anomalib_patchgan.data.manifest_table import COLUMNS, FILE_NAME
+
             for name in (IMAGES, MASKS):
                 (folder / name).mkdir()
-            records = map_indices(_PictureWriter(self, folder), len(self.groups()), processes, progress)
-            with (folder / MANIFEST).open("w", newline="", encoding="utf-8") as stream:
-                rows = csv.writer(stream, lineterminator="\n")
-                rows.writerow(COLUMNS)
-                rows.writerows(map(_manifest_row, records))
+            groups = self.groups()
+            records = map_indices(_PictureWriter(self, folder, groups), len(groups), processes, progress)
+            write_csv(folder / FILE_NAME, COLUMNS, map(_manifest_row, records))
             return {"images": records}
 
         write_tree(Path(root), self.parameters(), write_contents)
@@ -130,10 +128,12 @@ class RenderedPicture:
     Attributes:
         pixels: Colours [S, S, 3], 0..255.
         mask: Lesion mask [S, S].
+        kind: Of the lesion; None where there is none.
     """
 
     pixels: NDArray[np.uint8]
     mask: NDArray[np.bool_]
+    kind: str | None
 
 
 def render_picture(phantoms: ManifestPhantoms, index: int, *, with_lesion: bool = True) -> RenderedPicture:
@@ -151,34 +151,34 @@ def render_picture(phantoms: ManifestPhantoms, index: int, *, with_lesion: bool 
     canvas = Canvas.draw(of_anatomy, phantoms.side, WARP)
     scene = anatomy.draw_healthy(of_anatomy, canvas)
     image, mask = scene.image, np.zeros(scene.region.shape, dtype=bool)
-    kind = phantoms.kind(index)
-    if with_lesion and kind is not None:
+    kind = phantoms.kind(index) if with_lesion else None
+    if kind is not None:
         image, cover = anatomy.add_lesion(of_lesion, canvas, scene, kind)
         # A lesion of less than a pixel is where there is most of it.
         mask = cover >= min(0.4, cover.max())
     gamma, gain, noise = (np.float32(of_camera.uniform(*limits)) for limits in (GAMMA, GAIN, NOISE))
-    # A grey picture has the same noise in its three equal channels.
-    channels = 1 if phantoms.anatomy == "chest" else 3
-    grain = of_camera.standard_normal((*mask.shape, channels), dtype=np.float32)
-    taken = gain * np.maximum(image, 0) ** gamma + noise * grain
-    return RenderedPicture(np.round(taken * 255).clip(0, 255).astype(np.uint8), mask)
+    taken = gain * np.maximum(image, 0) ** gamma + noise * of_camera.standard_normal(image.shape, dtype=np.float32)
+    pixels = np.round(taken * 255).clip(0, 255).astype(np.uint8)
+    # A grey picture has one channel until here, so that its noise is grey, too.
+    return RenderedPicture(np.repeat(pixels, 3 // pixels.shape[2], axis=2), mask, kind)
 
 
 @dataclass(frozen=True)
 class _PictureWriter:
     phantoms: ManifestPhantoms
     folder: Path
+    groups: list[str]
 
     def __call__(self, index: int) -> dict[str, Any]:
-        rendered, kind = render_picture(self.phantoms, index), self.phantoms.kind(index)
+        rendered = render_picture(self.phantoms, index)
         name = f"{index + 1:04d}.png"
         Image.fromarray(rendered.pixels).save(self.folder / IMAGES / name)
-        if kind is not None:
+        if rendered.kind is not None:
             Image.fromarray(rendered.mask.astype(np.uint8) * 255).save(self.folder / MASKS / name)
         return {
             "image": name,
-            "group": self.phantoms.groups()[index],
-            "lesion": kind,
+            "group": self.groups[index],
+            "lesion": rendered.kind,
             "lesion_share": round(float(rendered.mask.mean()), 5),
         }
 

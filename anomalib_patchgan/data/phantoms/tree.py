@@ -3,11 +3,12 @@
 
 """A folder that is either complete or not there: written under a temporary name, renamed when done, with a marker."""
 
+import csv
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,14 @@ def write_tree(root: Path, parameters: dict[str, Any], write_contents: Callable[
             temporary.rename(root)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Writes a table that comes with a data set: UTF-8, the same bytes on every system."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(header)
+        table.writerows(rows)
 
 
 def _holds_these(root: Path, parameters: dict[str, Any]) -> bool:

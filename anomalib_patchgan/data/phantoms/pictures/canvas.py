@@ -89,7 +89,7 @@ class Canvas:
 
 
 def laid_over(image: Array, cover: Array, colour: Array | float) -> Array:
-    """Returns the image [S, S, 3] with a colour (or picture) laid over it where ``cover`` [S, S] is 1."""
+    """Returns the image [S, S, C] with a colour (or picture) laid over it where ``cover`` [S, S] is 1."""
     return image + cover[..., None] * (np.asarray(colour, dtype=np.float32) - image)
 
 
@@ -98,7 +98,7 @@ class Scene:
     """A healthy picture before it is taken.
 
     Attributes:
-        image: Colours [S, S, 3], about 0..1.
+        image: Colours [S, S, 3], or [S, S, 1] of a grey one, about 0..1.
         region: Where lesions may lie [S, S].
     """
 
@@ -107,7 +107,8 @@ class Scene:
 
     def point_inside(self, random: np.random.Generator, canvas: Canvas) -> Point:
         """Draws a point of the region, each pixel alike."""
-        row, column = np.argwhere(self.region)[random.integers(self.region.sum())]
+        places = np.argwhere(self.region)
+        row, column = places[random.integers(len(places))]
         return float(canvas.x[row, column]), float(canvas.y[row, column])
 
 
@@ -118,7 +119,7 @@ class Anatomy:
     Attributes:
         kinds: Names of its lesions' kinds.
         draw_healthy: From a source of randomness and a canvas to a healthy scene.
-        add_lesion: From a source of randomness, a canvas, a scene and a kind to the image [S, S, 3] with the lesion
+        add_lesion: From a source of randomness, a canvas, a scene and a kind to the scene's image with the lesion
             and how far each pixel belongs to it [S, S], 0..1.
     """
 

@@ -47,7 +47,7 @@ def draw_healthy(random: np.random.Generator, canvas: Canvas) -> Scene:
     image += heart * (HEART + 0.02 * canvas.field(random, 0.025) - image)
     image += 0.16 * np.exp(-(((canvas.x - 0.5) / 0.035) ** 2)) * body
     free = (lungs > 0.9) & (heart < 0.1)
-    return Scene(np.repeat(image.astype(np.float32)[..., None], 3, axis=2), free)
+    return Scene(image.astype(np.float32)[..., None], free)
 
 
 def add_lesion(random: np.random.Generator, canvas: Canvas, scene: Scene, kind: str) -> tuple[Array, Array]:

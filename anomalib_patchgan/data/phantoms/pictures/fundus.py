@@ -6,14 +6,15 @@
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 
 from anomalib_patchgan.data.phantoms.fields import Array
+from anomalib_patchgan.data.phantoms.layer import new_layer, reduced
 from anomalib_patchgan.data.phantoms.pictures.canvas import Canvas, Point, Scene, laid_over
 
 KINDS = ("haemorrhage", "dots", "exudates", "scar")
 
-# Vessels are drawn finer than the picture and reduced, for smooth edges.
+# How much finer than the picture vessels are drawn.
 OVERSAMPLING = 4
 STEP = 0.009
 BRANCHINGS = 3
@@ -79,15 +80,14 @@ def add_lesion(random: np.random.Generator, canvas: Canvas, scene: Scene, kind: 
 
 def _draw_vessels(random: np.random.Generator, side: int, disc: Point, nasal: int) -> Array:
     """Draws four arcades and two smaller vessels that leave the disc, and their branches [S, S], 0..1."""
-    layer = Image.new("L", (side * OVERSAMPLING, side * OVERSAMPLING))
+    layer = new_layer(side, side, OVERSAMPLING)
     pen = ImageDraw.Draw(layer)
     temporal = math.pi if nasal > 0 else 0.0
     for turn in (-2.2, -0.7, 0.7, 2.2):
         _grow(random, pen, disc, temporal + turn, random.uniform(0.018, 0.025), 0)
     for _ in range(2):
         _grow(random, pen, disc, temporal + random.normal(0, 0.7), 0.012, 1)
-    reduced = layer.resize((side, side), Image.Resampling.BOX)
-    return np.asarray(reduced, dtype=np.float32) / np.float32(255)
+    return reduced(layer, side, side)
 
 
 def _grow(

@@ -4,7 +4,6 @@
 """Brain phantoms are a BraTS 2019 tree, the same on every machine load, and hold the lesion they say they hold."""
 
 import csv
-import hashlib
 import json
 import sys
 
@@ -20,14 +19,6 @@ from anomalib_patchgan.errors import InputError
 
 SPACING = 6.0
 MODALITIES = ("flair", "t1", "t1ce", "t2")
-
-
-def digests(root):
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
 
 
 def load(root, grade, name, kind):
@@ -47,7 +38,7 @@ def cohort(tmp_path_factory):
     return root, calls
 
 
-def test_tree_is_that_of_the_archive(cohort):
+def test_tree_is_that_of_the_archive(cohort, digests):
     root, _ = cohort
     names = [f"BraTS19_PHANTOM_{number:04d}_1" for number in range(1, 7)]
     expected = {"name_mapping.csv", "phantoms.json"}
@@ -126,7 +117,7 @@ def test_second_write_touches_nothing(cohort):
     assert {path: path.stat().st_mtime_ns for path in (root, *root.rglob("*"))} == before
 
 
-def test_files_do_not_depend_on_the_number_of_processes(cohort, tmp_path):
+def test_files_do_not_depend_on_the_number_of_processes(cohort, tmp_path, digests):
     BrainPhantoms(subjects=6, seed=3, spacing=SPACING).write(tmp_path / "again", processes=2)
     assert digests(tmp_path / "again") == digests(cohort[0])
 
@@ -194,13 +185,13 @@ def twins(tmp_path_factory):
     return root
 
 
-def test_twins_are_written_beside_the_grades_under_the_same_names(twins, cohort):
+def test_twins_are_written_beside_the_grades_under_the_same_names(twins, cohort, digests):
     names = [f"BraTS19_PHANTOM_000{number}_1" for number in (1, 2, 3)]
     expected = {f"healthy_twins/{name}/{name}_{kind}.nii.gz" for name in names for kind in (*MODALITIES, "seg")}
     assert {path for path in digests(twins) if path.startswith("healthy")} == expected
 
 
-def test_writing_twins_leaves_the_lesioned_subjects_as_they_are(twins, cohort):
+def test_writing_twins_leaves_the_lesioned_subjects_as_they_are(twins, cohort, digests):
     with_twins, without = digests(twins), digests(cohort[0])
     lesioned = {path for path in with_twins if path.startswith(("HGG", "LGG"))}
     assert len(lesioned) == 15
@@ -221,7 +212,7 @@ def test_the_reader_of_brats_sees_no_twin(twins):
     assert len(find_subjects(twins, LAYOUTS[2019])) == 3
 
 
-def test_healthy_cohort_is_flat_and_without_lesions(tmp_path):
+def test_healthy_cohort_is_flat_and_without_lesions(tmp_path, digests):
     HealthyBrainPhantoms(subjects=2, seed=3, spacing=SPACING).write(tmp_path / "healthy", processes=1)
     names = ["PHANTOM_HEALTHY_0001", "PHANTOM_HEALTHY_0002"]
     expected = {f"{name}/{name}_{kind}.nii.gz" for name in names for kind in (*MODALITIES, "seg")}

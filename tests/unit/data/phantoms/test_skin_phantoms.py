@@ -3,7 +3,6 @@
 
 """Skin phantoms are an ISIC 2016 tree, the same on every machine load, and hold the lesion they say they hold."""
 
-import hashlib
 import json
 
 import numpy as np
@@ -18,14 +17,6 @@ from anomalib_patchgan.errors import InputError
 SMALL = {"train_images": 6, "test_images": 3, "seed": 5, "height": 96, "width": 128}
 
 
-def digests(root):
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
-
-
 @pytest.fixture(scope="module")
 def skin_set(tmp_path_factory):
     root = tmp_path_factory.mktemp("skin") / "isic2016"
@@ -33,7 +24,7 @@ def skin_set(tmp_path_factory):
     return root
 
 
-def test_tree_is_that_of_the_challenge(skin_set):
+def test_tree_is_that_of_the_challenge(skin_set, digests):
     record = json.loads((skin_set / "phantoms.json").read_text())
     folders = {"train": "Training", "test": "Test"}
     expected = {"phantoms.json"}
@@ -84,7 +75,7 @@ def test_second_write_touches_nothing(skin_set):
     assert {path: path.stat().st_mtime_ns for path in (skin_set, *skin_set.rglob("*"))} == before
 
 
-def test_files_do_not_depend_on_the_number_of_processes(skin_set, tmp_path):
+def test_files_do_not_depend_on_the_number_of_processes(skin_set, tmp_path, digests):
     SkinPhantoms(**SMALL).write(tmp_path / "again", processes=2)
     assert digests(tmp_path / "again") == digests(skin_set)
 
@@ -141,7 +132,7 @@ def test_impossible_arguments_are_refused(arguments):
         SkinPhantoms(**arguments)
 
 
-def test_twins_are_written_under_the_same_names_and_leave_the_images_as_they_are(skin_set, tmp_path):
+def test_twins_are_written_under_the_same_names_and_leave_the_images_as_they_are(skin_set, tmp_path, digests):
     SkinPhantoms(**SMALL, healthy_twins=True).write(tmp_path / "set", processes=1)
     with_twins, without = digests(tmp_path / "set"), digests(skin_set)
     twins = {path for path in with_twins if path.startswith("healthy_twins/")}
