@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from anomalib_patchgan.deploy.device import computes_bfloat16
-from anomalib_patchgan.deploy.export import Exporter
+from anomalib_patchgan.deploy.export import PRECISIONS, Exporter
 from anomalib_patchgan.deploy.runtimes import BATCH, OpenVinoRuntime, Outputs, Predict, UnsupportedError, run_onnx
 from anomalib_patchgan.quiet import quiet
 
@@ -31,7 +31,7 @@ class Backend:
     """A way to run a model.
 
     Attributes:
-        precision: What it computes in: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
+        precision: What it computes in: a name in ``PRECISIONS``.
         open: Opens it.
     """
 
@@ -48,7 +48,7 @@ def check_arithmetic(precision: str) -> None:
     Raises:
         UnsupportedError: If it does not.
     """
-    if precision == "bf16" and not computes_bfloat16("CPU"):
+    if PRECISIONS[precision].inference == "bf16" and not computes_bfloat16("CPU"):
         raise UnsupportedError("CPU: found no bfloat16 among what it computes in, expected it for this backend.")
 
 
@@ -178,10 +178,7 @@ BACKENDS: dict[str, Backend] = {
     "pytorch_fp32": Backend("fp32", open_pytorch),
     "pytorch_compiled": Backend("fp32", open_compiled),
     "onnxruntime_fp32": Backend("fp32", open_onnxruntime),
-    **{
-        f"openvino_{precision}": Backend(precision, partial(open_openvino, precision))
-        for precision in ("fp32", "fp16", "bf16", "int8")
-    },
+    **{f"openvino_{precision}": Backend(precision, partial(open_openvino, precision)) for precision in PRECISIONS},
 }
 # The one that the others are compared with.
 REFERENCE = "pytorch_fp32"

@@ -90,7 +90,10 @@ def fill_export(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="folder; each precision gets one below it")
     parser.add_argument(
-        "--precision", type=str, default="fp32", help="of fp32,fp16,bf16,int8; int8 needs --data for normal images"
+        "--precision",
+        type=str,
+        default="fp32",
+        help="of fp32,fp16,bf16,int8,int8_bf16; the last two need --data for normal images",
     )
 
 

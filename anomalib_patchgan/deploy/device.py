@@ -48,7 +48,7 @@ def compile_for(
     if inference_precision == "bf16" and not computes_bfloat16(device):
         raise InputError(
             f"device: found {device!r}, which does not compute in bfloat16, expected one that does; export the "
-            "model as fp32 instead."
+            "model in another precision."
         )
     config: dict[str, Any] = {"PERFORMANCE_HINT": HINTS[hint]}
     if device.split(".")[0] in _TOLD_PRECISION:

@@ -35,7 +35,7 @@ class ModelIdentity:
     Attributes:
         model_class: Dotted path of the model's class.
         arguments: Its constructor arguments, as far as they are plain values.
-        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``: what the weights, or the declared arithmetic, are.
+        precision: ``fp32``, ``fp16``, ``bf16``, ``int8`` or ``int8_bf16``: what weights or declared arithmetic are.
         inference_precision: What a device is asked to compute in where nothing is quantised: ``f32`` or ``bf16``.
         image_threshold: Calibrated score above which an image is called abnormal.
         pixel_threshold: Calibrated value of the map above which a pixel is.

@@ -205,7 +205,7 @@ class Way:
     needs: tuple[str, ...]
 
 
-_PRECISIONS = ("fp32", "bf16", "int8")
+_PRECISIONS = ("fp32", "bf16", "int8", "int8_bf16")
 CONTENDERS = {
     "pytorch_fp32": Way(partial(_open_torch, False), (GRAPH,)),
     "pytorch_compiled": Way(partial(_open_torch, True), (GRAPH,)),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE, check_arithmetic
 from anomalib_patchgan.deploy.core import reason_of
 from anomalib_patchgan.deploy.device import check_threads
-from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
+from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, labels_of, stack_images
 from anomalib_patchgan.deploy.identity import ModelIdentity, read_model
 from anomalib_patchgan.deploy.quantisation import interquartile_range
 from anomalib_patchgan.deploy.runtimes import OpenVinoRuntime, Outputs, UnsupportedError, predict_all
@@ -52,6 +52,7 @@ GATES = {
     "fp16": Gate(auroc=0.002),
     "bf16": Gate(auroc=0.002),
     "int8": Gate(auroc=0.005),
+    "int8_bf16": Gate(auroc=0.005),
 }
 
 
@@ -245,7 +246,7 @@ def broken_by(row: ParityRow) -> list[str]:
         reasons.append(f"a raw score differs by {row.score_max:.2g} interquartile ranges, less than {gate.score:g} may")
     if gate.auroc is not None and row.auroc_difference is not None and abs(row.auroc_difference) > gate.auroc:
         reasons.append(f"the AUROC differs by {row.auroc_difference:+.4f}, at most {gate.auroc:g} may")
-    if row.precision == "int8" and not row.quantised:
+    if PRECISIONS[row.precision].quantises and not row.quantised:
         reasons.append("no layer is quantised")
     return reasons
 

@@ -11,7 +11,7 @@ from small_model import NormalImages, make_model
 
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.deploy import quantisation
-from anomalib_patchgan.deploy.export import export_model
+from anomalib_patchgan.deploy.export import PRECISIONS, export_model
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +30,7 @@ def exported(model, datamodule, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         # A hardly trained model scores all alike, so that images change places by rounding alone.
         patch.setattr(quantisation, "TOLERATED_DISCORDANCE", 0.05)
-        return export_model(model, tmp_path_factory.mktemp("exported"), ("fp32", "fp16", "bf16", "int8"), datamodule)
+        return export_model(model, tmp_path_factory.mktemp("exported"), list(PRECISIONS), datamodule)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from anomalib_patchgan import PatchGan
 from anomalib_patchgan.deploy import parity, quantisation, runtimes
 from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.device import computes_bfloat16
-from anomalib_patchgan.deploy.export import export_model
+from anomalib_patchgan.deploy.export import PRECISIONS, export_model
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.quantisation import network_layers, quantised_operations
@@ -38,12 +38,20 @@ def test_the_metadata_say_what_the_model_is(exported, model):
     assert json.loads(str(graph.get_rt_info(["anomalib_patchgan", "precision"]).value)) == "int8"
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_outputs_are_named_and_their_batch_is_free(exported, precision):
     graph, _ = read_model(exported[precision])
     names = [output.get_any_name() for output in graph.outputs]
     assert names == ["raw_score", "pred_score", "pred_label", "anomaly_map", "pred_mask"]
     assert all(output.get_partial_shape()[0].is_dynamic for output in graph.outputs)
+
+
+def test_int8_bf16_is_the_graph_of_int8_with_another_arithmetic_declared(exported):
+    (quantised, first), (other, second) = (read_model(exported[name]) for name in ("int8", "int8_bf16"))
+    assert (first.inference_precision, second.inference_precision) == ("f32", "bf16")
+    assert second.quantised == first.quantised == quantised_operations(other)
+    assert second.weights_sha256 == first.weights_sha256
+    assert len(quantised.get_ops()) == len(other.get_ops())
 
 
 def test_only_layers_of_the_network_are_quantised(exported, model):
@@ -164,7 +172,7 @@ def test_weights_leave_a_bit_for_cpus_that_would_overflow():
 def test_int8_needs_data_and_says_so(model, tmp_path):
     with pytest.raises(InputError, match="data: found none, expected those"):
         export_model(model, tmp_path, ("int8",))
-    with pytest.raises(InputError, match="precision: found 'fp4', expected one of fp32, fp16, bf16, int8"):
+    with pytest.raises(InputError, match="precision: found 'fp4', expected one of fp32, fp16, bf16, int8, int8_bf16"):
         export_model(model, tmp_path, ("fp4",))
 
 
@@ -180,7 +188,7 @@ def bench(model, datamodule):
 
 
 def test_fp32_passes_the_gate_and_every_row_has_its_numbers(bench, exported, tmp_path):
-    runnable = {name: path for name, path in exported.items() if name != "bf16" or computes_bfloat16("CPU")}
+    runnable = {name: path for name, path in exported.items() if "bf16" not in name or computes_bfloat16("CPU")}
     rows = {precision: bench.compare_export(path) for precision, path in runnable.items()}
     row = rows["fp32"]
     assert (row.status, row.flips, row.note) == ("passed", 0, "")
@@ -189,6 +197,9 @@ def test_fp32_passes_the_gate_and_every_row_has_its_numbers(bench, exported, tmp
     assert row.auroc_low <= row.auroc_difference <= row.auroc_high
     assert rows["fp16"].score_max > row.score_max
     assert rows["int8"].quantised > 0
+    if computes_bfloat16("CPU"):
+        assert rows["int8_bf16"].quantised == rows["int8"].quantised
+        assert rows["int8_bf16"].score_mean != rows["int8"].score_mean
     assert bench.compare_backend("onnxruntime_fp32", tmp_path).status == "passed"
     table = parity.parity_table(list(rows.values()))
     assert [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:]] == [
@@ -205,6 +216,8 @@ def test_fp32_passes_the_gate_and_every_row_has_its_numbers(bench, exported, tmp
         ("bf16", {"auroc_difference": 0.0021}, "the AUROC differs by +0.0021, at most 0.002 may"),
         ("int8", {"auroc_difference": 0.0051}, "the AUROC differs by +0.0051, at most 0.005 may"),
         ("int8", {"quantised": 0}, "no layer is quantised"),
+        ("int8_bf16", {"auroc_difference": -0.0051}, "the AUROC differs by -0.0051, at most 0.005 may"),
+        ("int8_bf16", {"quantised": 0}, "no layer is quantised"),
     ],
 )
 def test_the_gate_says_what_is_broken(precision, changes, reason):

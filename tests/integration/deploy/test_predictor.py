@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from anomalib_patchgan.deploy import Predictor
+from anomalib_patchgan.deploy.export import PRECISIONS
 from anomalib_patchgan.deploy.results import ResultTable
 from anomalib_patchgan.errors import InputError
 
@@ -49,7 +50,7 @@ def picture_folder(images, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("batch_size", [1, 2, 7])
 def test_every_precision_runs_at_any_batch_size(exported, images, precision, batch_size):
     try:
