@@ -83,6 +83,10 @@ class PatchGan(AnomalibModule):
             Defaults to ``True``.
         novelty (bool): Whether evidence is compared with its distribution over normal images, or only brought to scale.
             Defaults to ``True``.
+        perceptual (bool): Whether frozen features of EfficientNet-Lite0 (ImageNet, from a wheel) join each patch's
+            evidence, beside the discriminator's: for photographs (docs/development.md). A step of training and a
+            prediction take about three times as long on a CPU.
+            Defaults to ``False``.
         context (bool): Whether the ranker sees the image around a patch, or the patch's evidence alone.
             Defaults to ``True``.
         mirrored (bool): Whether that context includes a patch's mirror image, left to right, as in anatomy that is
@@ -147,6 +151,7 @@ class PatchGan(AnomalibModule):
         judgement: str = "patch",
         corrupted_fakes: bool = True,
         novelty: bool = True,
+        perceptual: bool = False,
         context: bool = True,
         mirrored: bool = True,
         ranking: str = "learned",
@@ -180,6 +185,7 @@ class PatchGan(AnomalibModule):
             discriminator_width=discriminator_width,
             judgement=judgement,
             novelty=novelty,
+            perceptual=perceptual,
             context=context,
             mirrored=mirrored,
             ranking=ranking,

@@ -7,6 +7,7 @@ Notation: x image in [0, 1], M mask (1 = hidden), G reconstructor, D patch discr
 a grid. What is known of the paper and what is ours is told in this folder's README.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -20,12 +21,13 @@ from anomalib_patchgan.models.patchgan.components.discriminator import JUDGEMENT
 from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution
+from anomalib_patchgan.models.patchgan.components.perception import PERCEIVED, Perception
 from anomalib_patchgan.models.patchgan.components.processes import from_all
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker, PatchwiseRanker
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
 
-# Length of the discriminator's feature vector, and of the evidence per patch before and after the feature's novelty.
-FEATURES, OBSERVED, EVIDENCE = 32, 5, 6
+# Length of the discriminator's feature vector, and of the evidence per patch before features' novelty is added.
+FEATURES, OBSERVED = 32, 5
 # Standardised evidence is limited to this many standard deviations before the ranker sees it.
 EVIDENCE_LIMIT = 10.0
 # Importance is counted from this quantile of normal patches' importance.
@@ -37,13 +39,14 @@ class Observation(NamedTuple):
 
     Attributes:
         reconstruction: [N, C, H, W] in [0, 1]; each pixel predicted while it was hidden.
-        features: Discriminator features of the image [N, F, rows, columns].
+        features: The image's features, each [N, F, rows, columns]: the discriminator's, and where the model has a
+            perception what that makes of it.
         evidence: [N, 5, rows, columns]: mean and peak reconstruction discrepancy (log), negative authenticity logits
             of the image and of its reconstruction, distance of their features (log). Larger is more abnormal.
     """
 
     reconstruction: Tensor
-    features: Tensor
+    features: tuple[Tensor, ...]
     evidence: Tensor
 
 
@@ -60,6 +63,7 @@ class PatchGanModel(nn.Module):
         discriminator_width: Units of the discriminator's hidden layers.
         judgement: What an authenticity logit judges: ``patch``, ``image`` or ``both``.
         novelty: Whether evidence is compared with its fitted distribution, or only brought to scale.
+        perceptual: Whether frozen ImageNet features of each patch join its evidence.
         context: Whether the ranker sees the image around a patch, or the patch's evidence alone.
         mirrored: Whether that context includes a patch's mirror image, left to right.
         ranking: Name of a rule in ``RANKINGS``.
@@ -84,6 +88,7 @@ class PatchGanModel(nn.Module):
         discriminator_width: int,
         judgement: str,
         novelty: bool,
+        perceptual: bool,
         context: bool,
         mirrored: bool,
         ranking: str,
@@ -108,10 +113,14 @@ class PatchGanModel(nn.Module):
         self.reconstructor = MaskedReconstructor(channels, width)
         self.discriminator = PatchDiscriminator(channels, discriminator_width, FEATURES, patch_size, judgement)
         self.feature_novelty = NoveltyDistribution(FEATURES, rows, columns)
-        self.evidence_novelty = NoveltyDistribution(EVIDENCE, rows, columns)
+        self.perception = Perception(patch_size) if perceptual else None
+        self.perceived_novelty = NoveltyDistribution(PERCEIVED, rows, columns) if perceptual else None
+        evidence = OBSERVED + len(self.features_novelty())
+        self.evidence_novelty = NoveltyDistribution(evidence, rows, columns)
         ranker = PatchRanker if context else PatchwiseRanker
-        self.ranker = ranker(OBSERVED + FEATURES, channels, ranker_width, patch_size, mirrored)
-        self.evidence_trust = nn.Parameter(torch.zeros(EVIDENCE))
+        read = OBSERVED + FEATURES + PERCEIVED * perceptual
+        self.ranker = ranker(read, channels, ranker_width, patch_size, mirrored)
+        self.evidence_trust = nn.Parameter(torch.zeros(evidence))
         self.register_buffer("masks", complementary_masks(rows, columns, mask_count), persistent=False)
         # From patches to pixels, down and across the image; an interpolation would take a fourteenth of an 8-bit graph.
         for name, cells, size in (("down", rows, image_size[0]), ("across", columns, image_size[1])):
@@ -120,6 +129,10 @@ class PatchGanModel(nn.Module):
         self.register_buffer("importance_offset", torch.zeros(()))
         # On a CPU a step of training is a seventh faster so, and a prediction a fifth.
         self.to(memory_format=torch.channels_last)
+
+    def features_novelty(self) -> list[NoveltyDistribution]:
+        """The distributions of an observation's features, one for each, in their order."""
+        return [self.feature_novelty, *([self.perceived_novelty] if self.perceived_novelty is not None else [])]
 
     def to_channels(self, image: Tensor) -> Tensor:
         """Bring a batch [N, 3, H, W] to the network's channels [N, C, H, W]."""
@@ -187,13 +200,19 @@ class PatchGanModel(nn.Module):
             ],
             dim=1,
         )
-        return Observation(reconstruction, features, evidence)
+        perceived = () if self.perception is None else (self.perception(image),)
+        return Observation(reconstruction, (features, *perceived), evidence)
 
     @staticmethod
-    def add_feature_novelty(evidence: Tensor, whitened_features: Tensor) -> Tensor:
-        """Append the features' Mahalanobis distance (log) as the sixth component: [N, 5, ...] -> [N, 6, ...]."""
-        distance = whitened_features.square().mean(dim=1, keepdim=True)
-        return torch.cat([evidence, 0.5 * torch.log(distance + 1e-6)], dim=1)
+    def add_feature_novelty(evidence: Tensor, whitened_features: Iterable[Tensor]) -> Tensor:
+        """Append the Mahalanobis distance (log) of each kind of features: [N, 5, ...] -> [N, 6 or 7, ...]."""
+        distances = [features.square().mean(dim=1, keepdim=True) for features in whitened_features]
+        return torch.cat([evidence, *(0.5 * torch.log(distance + 1e-6) for distance in distances)], dim=1)
+
+    def evidence_of(self, observation: Observation) -> Tensor:
+        """All evidence of an observation, by the fitted distribution of its features: [N, 6 or 7, rows, columns]."""
+        novelties = zip(self.features_novelty(), observation.features, strict=True)
+        return self.add_feature_novelty(observation.evidence, [novelty(features) for novelty, features in novelties])
 
     def patch_scores(self, whitened: Tensor) -> Tensor:
         """One-sided novelty of a patch: log(1 + length of the positive part of its whitened evidence), [N, 1, ...].
@@ -210,10 +229,11 @@ class PatchGanModel(nn.Module):
 
         Args:
             observation: What was observed of the images.
-            evidence: Evidence [N, 6, rows, columns], of which the first five are used: the sixth depends on the fit.
+            evidence: All evidence [N, 6 or 7, rows, columns], of which five are used: the others depend on the fit.
         """
         seen = [self.evidence_novelty.standardise(evidence)[:, :OBSERVED]]
-        seen.append(self.feature_novelty.standardise(observation.features))
+        novelties = zip(self.features_novelty(), observation.features, strict=True)
+        seen.extend(novelty.standardise(features) for novelty, features in novelties)
         return torch.cat(seen, dim=1).clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
 
     def batch_importance(self, image: Tensor, intact: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,22 +253,24 @@ class PatchGanModel(nn.Module):
         with torch.no_grad():
             half = image[::2]
             observation = self.observe(half)
-            features = self.feature_novelty.whiten_in_training(observation.features)
-            evidence = self.add_feature_novelty(observation.evidence, features)
+            novelties = list(zip(self.features_novelty(), observation.features, strict=True))
+            whitened_features = [novelty.whiten_in_training(features) for novelty, features in novelties]
+            evidence = self.add_feature_novelty(observation.evidence, whitened_features)
             whitened = self.evidence_novelty.whiten_in_training(evidence)
             rankable = self.rankable(observation, evidence)
             seen = rankable.new_zeros(len(image), *rankable.shape[1:])
             seen[::2] = rankable
             discrepancy = torch.zeros_like(image)
             discrepancy[::2] = half - observation.reconstruction
-            self.feature_novelty.track(observation.features[intact[::2]])
+            for novelty, features in novelties:
+                novelty.track(features[intact[::2]])
             self.evidence_novelty.track(evidence[intact[::2]])
         patches, pixels = self.ranker(seen, image, discrepancy)
         normal = from_all(patches[intact].detach()).float().flatten()
         return self.patch_scores(whitened), patches - torch.quantile(normal, OFFSET_QUANTILE), pixels
 
     def whiten(self, evidence: Tensor) -> Tensor:
-        """Compare evidence [N, 6, rows, columns] with its distribution over normals, or only bring it to scale."""
+        """Compare evidence [N, 6 or 7, rows, columns] with its distribution over normals, or only bring it to scale."""
         return self.evidence_novelty(evidence) if self.novelty else self.evidence_novelty.standardise(evidence)
 
     @torch.no_grad()
@@ -260,11 +282,9 @@ class PatchGanModel(nn.Module):
         """
         images = [self.to_channels(batch) for batch in batches]
         observations = [self.observe(image) for image in images]
-        self.feature_novelty.fit(torch.cat([observation.features for observation in observations]))
-        evidence = [
-            self.add_feature_novelty(observation.evidence, self.feature_novelty(observation.features))
-            for observation in observations
-        ]
+        for index, novelty in enumerate(self.features_novelty()):
+            novelty.fit(torch.cat([observation.features[index] for observation in observations]))
+        evidence = [self.evidence_of(observation) for observation in observations]
         self.evidence_novelty.fit(torch.cat(evidence))
         importance = [
             self.ranker(self.rankable(observation, vectors), image, image - observation.reconstruction)[0]
@@ -284,7 +304,7 @@ class PatchGanModel(nn.Module):
         """
         image = self.to_channels(image)
         observation = self.observe(image)
-        evidence = self.add_feature_novelty(observation.evidence, self.feature_novelty(observation.features))
+        evidence = self.evidence_of(observation)
         scores = self.patch_scores(self.whiten(evidence))
         seen = self.rankable(observation, evidence)
         patches, pixels = self.ranker(seen, image, image - observation.reconstruction)

@@ -11,7 +11,15 @@ import torch
 
 from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
-from anomalib_patchgan.models import Alocc, FAnoGan, GaussianAtlas, MaximumIntensity, NearestNeighbours, PatchScorer
+from anomalib_patchgan.models import (
+    Alocc,
+    FAnoGan,
+    GaussianAtlas,
+    MaximumIntensity,
+    NearestNeighbours,
+    PatchGan,
+    PatchScorer,
+)
 
 OFF = {"evaluator": False, "visualizer": False}
 
@@ -31,8 +39,17 @@ def fitted(model: torch.nn.Module) -> torch.nn.Module:
         lambda: Alocc(image_size=32, width=8, **OFF),
         lambda: FAnoGan(image_size=32, width=8, latent_size=16, **OFF),
         lambda: PatchScorer(image_size=32, width=8, **OFF),
+        lambda: PatchGan(image_size=32, width=8, ranker_width=8, perceptual=True, **OFF),
     ],
-    ids=["maximum intensity", "gaussian atlas", "nearest neighbours", "alocc", "f-anogan", "patch scorer"],
+    ids=[
+        "maximum intensity",
+        "gaussian atlas",
+        "nearest neighbours",
+        "alocc",
+        "f-anogan",
+        "patch scorer",
+        "perceptual",
+    ],
 )
 def test_the_exported_graph_scores_as_the_model_does_in_a_batch_of_any_size(build: object, tmp_path: Path) -> None:
     torch.manual_seed(0)

@@ -21,6 +21,7 @@ from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution, covariance, whitening
+from anomalib_patchgan.models.patchgan.components.perception import PERCEIVED, Perception
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
 from anomalib_patchgan.models.patchgan.loss import discriminator_loss, pairwise_ranking_loss
@@ -43,6 +44,7 @@ def small_model(size: int = 32, **changes: object) -> PatchGanModel:
         "discriminator_width": 16,
         "judgement": "patch",
         "novelty": True,
+        "perceptual": False,
         "context": True,
         "mirrored": True,
         "ranking": "learned",
@@ -256,6 +258,29 @@ def test_without_context_a_patch_is_ranked_by_its_own_evidence_alone() -> None:
     patches, pixels = ranker(evidence, torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32))
     assert torch.equal(patches[0, 0, 0, 0], patches[1, 0, 0, 0])
     assert pixels.shape == (2, 1, 32, 32)
+
+
+@pytest.mark.parametrize("patch_size", [8, 16])
+def test_what_is_perceived_of_a_patch_is_grey_or_not_and_stays_as_it_was_trained_elsewhere(patch_size: int) -> None:
+    perception = Perception(patch_size).train()
+    grey = torch.rand(2, 1, 64, 96)
+    perceived = perception(grey)
+    assert perceived.shape == (2, PERCEIVED, 64 // patch_size, 96 // patch_size)
+    assert torch.equal(perceived, perception(grey.expand(-1, 3, -1, -1)))
+    assert torch.allclose(perceived[:1], perception(grey[:1]), atol=1e-4), "an image depends on its neighbours"
+    assert not perceived.requires_grad
+
+
+def test_what_is_perceived_joins_the_evidence_and_its_novelty_is_fitted() -> None:
+    model, plain = small_model(perceptual=True), small_model()
+    model.fit_novelty([torch.rand(8, 1, 32, 32).expand(-1, 3, -1, -1)])
+    image = torch.rand(2, 1, 32, 32)
+    assert model.evidence_of(model.observe(image)).shape == (2, 7, 4, 4)
+    assert plain.evidence_of(plain.observe(image)).shape == (2, 6, 4, 4)
+    assert model.perceived_novelty.mean.abs().amax() > 0
+    before = model(image).pred_score
+    model.perceived_novelty.mean.add_(100.0)
+    assert (model(image).pred_score > before).all()
 
 
 def test_without_novelty_evidence_is_only_brought_to_scale() -> None:

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from squares import QUIET, datamodule, folder, raw_scores  # noqa: F401 - a fixture
 
 from anomalib_patchgan.models import PatchGan
+from anomalib_patchgan.models.patchgan.components.perception import Perception
 
 SMALL = {"image_size": 32, "width": 8, "ranker_width": 8, "discriminator_width": 16}
 PLAIN = {"evaluator": False, "visualizer": False}
@@ -49,10 +50,11 @@ class KeepMetrics(Callback):
         {"pixel_weight": 0.0},
         {"precision": "bf16-mixed"},
         {"mask_count": 0},
+        {"perceptual": True},
         {"judgement": "both", "corrupted_fakes": False, "novelty": False, "context": False, "ranking": "top"},
         {"adversarial_weight": 0.0, "feature_weight": 0.0, "movement": 0.0, "lighting": 0.0},
     ],
-    ids=["no pixel term", "bfloat16", "no masks", "other parts", "pixel term alone"],
+    ids=["no pixel term", "bfloat16", "no masks", "perceptual", "other parts", "pixel term alone"],
 )
 def test_every_part_can_be_switched_and_scores_stay_finite(
     changes: dict[str, object],
@@ -175,6 +177,12 @@ def test_training_ends_by_itself_after_its_steps(folder: Path, tmp_path: Path) -
     engine = Engine(default_root_dir=tmp_path, max_epochs=50, **QUIET)
     engine.fit(model, datamodule=datamodule(folder))
     assert engine.trainer.global_step == 4
+
+
+def test_training_leaves_what_perceives_as_it_came(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    model = train(tmp_path, folder, epochs=1, perceptual=True)
+    found, expected = model.model.perception.state_dict(), Perception(8).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_a_loss_reaches_only_the_network_it_belongs_to() -> None:
