@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Compares Patch-GAN with anomalib's GANomaly and PaDiM, and with itself on three channels: speed and peak memory.
+"""Compares Patch-GAN with anomalib's GANomaly and PaDiM, and with variants of itself: speed and peak memory.
 
     python benchmarks/performance/model_speed.py --size 128
 
@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BATCH, _IMAGES = 32, 32
-_REFERENCE, _THREE_CHANNELS = "Patch-GAN", "Patch-GAN, three channels"
+_REFERENCE = "Patch-GAN"
+_PATCH_GANS: dict[str, dict[str, Any]] = {
+    _REFERENCE: {"channels": 1},
+    "Patch-GAN, three channels": {"channels": 3},
+    "Patch-GAN, three channels and ImageNet features": {"channels": 3, "perceptual": True},
+}
 
 
 def build(name: str, size: int) -> Any:
@@ -41,8 +46,8 @@ def build(name: str, size: int) -> Any:
     plain = {"evaluator": False, "visualizer": False}
     if name == "nothing":
         return None
-    if name in {_REFERENCE, _THREE_CHANNELS}:
-        model: Any = PatchGan(image_size=size, channels=1 if name == _REFERENCE else 3, **plain)
+    if name in _PATCH_GANS:
+        model: Any = PatchGan(image_size=size, **_PATCH_GANS[name], **plain)
         model.log_dict = lambda *_, **__: None
         return model
     sized = PreProcessor(transform=Compose([Resize((size, size))]))
@@ -67,7 +72,7 @@ def build(name: str, size: int) -> Any:
 def training_step(name: str, model: Any, images: torch.Tensor) -> Callable[[], None]:
     """One step of every network of a model on a batch."""
     batch = SimpleNamespace(image=images)
-    if name in {_REFERENCE, _THREE_CHANNELS}:
+    if name in _PATCH_GANS:
         optimizer = torch.optim.Adam(model.model.parameters(), lr=1e-4)
 
         def patchgan() -> None:
@@ -121,7 +126,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown file to write the table to")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    names = (_REFERENCE, _THREE_CHANNELS, "PaDiM", "GANomaly")
+    names = (*_PATCH_GANS, "PaDiM", "GANomaly")
     models = {name: build(name, options.size) for name in names}
     images = torch.rand(_BATCH, 3, options.size, options.size)
     trained = [name for name in names if name != "PaDiM"]
