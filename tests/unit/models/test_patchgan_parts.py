@@ -4,6 +4,7 @@
 """The parts of Patch-GAN, each by itself."""
 
 import pytest
+import timm
 import torch
 from torch.nn import functional
 
@@ -269,6 +270,16 @@ def test_what_is_perceived_of_a_patch_is_grey_or_not_and_stays_as_it_was_trained
     assert torch.equal(perceived, perception(grey.expand(-1, 3, -1, -1)))
     assert torch.allclose(perceived[:1], perception(grey[:1]), atol=1e-4), "an image depends on its neighbours"
     assert not perceived.requires_grad
+
+
+def test_no_stage_is_kept_that_is_not_read_and_those_give_what_the_whole_network_gives() -> None:
+    image = torch.rand(2, 3, 32, 32)
+    perception = Perception(8)
+    whole = timm.create_model("efficientnet_lite0_wheel", pretrained=True, features_only=True).eval()
+    finer, coarser = whole((255 * image - 127) / 128)[1:3]
+    expected = torch.cat([functional.avg_pool2d(finer, 2), coarser], dim=1)
+    assert torch.allclose(perception(image), expected, atol=1e-5)
+    assert sum(p.numel() for p in perception.parameters()) < sum(p.numel() for p in whole.parameters()) / 20
 
 
 def test_what_is_perceived_joins_the_evidence_and_its_novelty_is_fitted() -> None:

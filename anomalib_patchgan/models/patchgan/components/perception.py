@@ -3,6 +3,8 @@
 
 """What a network trained on ImageNet makes of each patch: frozen features, read beside the discriminator's."""
 
+from typing import cast
+
 import timm
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,8 @@ class Perception(nn.Module):
         # The name under which timm knows the backbone is that of its function.
         name = efficientnet_lite0_wheel.__name__
         self.network = timm.create_model(name, pretrained=True, features_only=True, out_indices=tuple(STAGES.values()))
+        # timm would run, and keep, every later stage as well.
+        self.network.blocks = cast("nn.Sequential", self.network.blocks)[: max(STAGES.values()) + 1]
         self.requires_grad_(requires_grad=False)
         self.eval()
 
