@@ -84,8 +84,8 @@ class PatchGan(AnomalibModule):
         novelty (bool): Whether evidence is compared with its distribution over normal images, or only brought to scale.
             Defaults to ``True``.
         perceptual (bool): Whether frozen features of EfficientNet-Lite0 (ImageNet, from a wheel) join each patch's
-            evidence, beside the discriminator's: for photographs (docs/development.md). A step of training and a
-            prediction take about three times as long on a CPU.
+            evidence, beside the discriminator's: for photographs (docs/development.md). A step of training takes
+            about 1.2 times as long on a CPU, a prediction 1.4 times.
             Defaults to ``False``.
         context (bool): Whether the ranker sees the image around a patch, or the patch's evidence alone.
             Defaults to ``True``.
