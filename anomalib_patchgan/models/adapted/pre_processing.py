@@ -7,9 +7,8 @@ from anomalib.pre_processing import PreProcessor
 from torchvision.transforms.v2 import Compose, Normalize, Resize
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.models.backbones import DEVIATION, MEAN
 
-# Of EfficientNet-Lite: (pixel - 127) / 128.
-MEAN, DEVIATION = 127 / 255, 128 / 255
 # The coarsest of the features that are used has a sixteenth of the image's resolution.
 STEP = 16
 
@@ -26,4 +25,4 @@ def backbone_pre_processor(image_size: int) -> PreProcessor:
     if image_size < STEP or image_size % STEP:
         raise InputError(f"image_size: found {image_size}, expected a multiple of {STEP}.")
     resize = Resize((image_size, image_size), antialias=True)
-    return PreProcessor(transform=Compose([resize, Normalize(mean=[MEAN] * 3, std=[DEVIATION] * 3)]))
+    return PreProcessor(transform=Compose([resize, Normalize(mean=[MEAN / 255] * 3, std=[DEVIATION / 255] * 3)]))

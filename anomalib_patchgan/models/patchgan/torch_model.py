@@ -115,7 +115,7 @@ class PatchGanModel(nn.Module):
         self.feature_novelty = NoveltyDistribution(FEATURES, rows, columns)
         self.perception = Perception(patch_size) if perceptual else None
         self.perceived_novelty = NoveltyDistribution(PERCEIVED, rows, columns) if perceptual else None
-        evidence = OBSERVED + len(self.features_novelty())
+        evidence = OBSERVED + 1 + perceptual
         self.evidence_novelty = NoveltyDistribution(evidence, rows, columns)
         ranker = PatchRanker if context else PatchwiseRanker
         read = OBSERVED + FEATURES + PERCEIVED * perceptual
@@ -130,9 +130,10 @@ class PatchGanModel(nn.Module):
         # On a CPU a step of training is a seventh faster so, and a prediction a fifth.
         self.to(memory_format=torch.channels_last)
 
-    def features_novelty(self) -> list[NoveltyDistribution]:
-        """The distributions of an observation's features, one for each, in their order."""
-        return [self.feature_novelty, *([self.perceived_novelty] if self.perceived_novelty is not None else [])]
+    def with_novelty(self, features: Iterable[Tensor]) -> list[tuple[NoveltyDistribution, Tensor]]:
+        """Each of an observation's features with its distribution, in their order."""
+        novelties = (self.feature_novelty, self.perceived_novelty)
+        return list(zip((novelty for novelty in novelties if novelty is not None), features, strict=True))
 
     def to_channels(self, image: Tensor) -> Tensor:
         """Bring a batch [N, 3, H, W] to the network's channels [N, C, H, W]."""
@@ -211,8 +212,8 @@ class PatchGanModel(nn.Module):
 
     def evidence_of(self, observation: Observation) -> Tensor:
         """All evidence of an observation, by the fitted distribution of its features: [N, 6 or 7, rows, columns]."""
-        novelties = zip(self.features_novelty(), observation.features, strict=True)
-        return self.add_feature_novelty(observation.evidence, [novelty(features) for novelty, features in novelties])
+        whitened = [novelty(features) for novelty, features in self.with_novelty(observation.features)]
+        return self.add_feature_novelty(observation.evidence, whitened)
 
     def patch_scores(self, whitened: Tensor) -> Tensor:
         """One-sided novelty of a patch: log(1 + length of the positive part of its whitened evidence), [N, 1, ...].
@@ -232,8 +233,7 @@ class PatchGanModel(nn.Module):
             evidence: All evidence [N, 6 or 7, rows, columns], of which five are used: the others depend on the fit.
         """
         seen = [self.evidence_novelty.standardise(evidence)[:, :OBSERVED]]
-        novelties = zip(self.features_novelty(), observation.features, strict=True)
-        seen.extend(novelty.standardise(features) for novelty, features in novelties)
+        seen.extend(novelty.standardise(features) for novelty, features in self.with_novelty(observation.features))
         return torch.cat(seen, dim=1).clamp(-EVIDENCE_LIMIT, EVIDENCE_LIMIT)
 
     def batch_importance(self, image: Tensor, intact: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -253,8 +253,8 @@ class PatchGanModel(nn.Module):
         with torch.no_grad():
             half = image[::2]
             observation = self.observe(half)
-            novelties = list(zip(self.features_novelty(), observation.features, strict=True))
-            whitened_features = [novelty.whiten_in_training(features) for novelty, features in novelties]
+            pairs = self.with_novelty(observation.features)
+            whitened_features = [novelty.whiten_in_training(features) for novelty, features in pairs]
             evidence = self.add_feature_novelty(observation.evidence, whitened_features)
             whitened = self.evidence_novelty.whiten_in_training(evidence)
             rankable = self.rankable(observation, evidence)
@@ -262,7 +262,7 @@ class PatchGanModel(nn.Module):
             seen[::2] = rankable
             discrepancy = torch.zeros_like(image)
             discrepancy[::2] = half - observation.reconstruction
-            for novelty, features in novelties:
+            for novelty, features in pairs:
                 novelty.track(features[intact[::2]])
             self.evidence_novelty.track(evidence[intact[::2]])
         patches, pixels = self.ranker(seen, image, discrepancy)
@@ -282,8 +282,9 @@ class PatchGanModel(nn.Module):
         """
         images = [self.to_channels(batch) for batch in batches]
         observations = [self.observe(image) for image in images]
-        for index, novelty in enumerate(self.features_novelty()):
-            novelty.fit(torch.cat([observation.features[index] for observation in observations]))
+        kinds = zip(*(observation.features for observation in observations), strict=True)
+        for novelty, features in self.with_novelty(map(torch.cat, kinds)):
+            novelty.fit(features)
         evidence = [self.evidence_of(observation) for observation in observations]
         self.evidence_novelty.fit(torch.cat(evidence))
         importance = [

