@@ -39,6 +39,9 @@ class PatchScorer(Learned):
             Defaults to ``0.02``.
         whole_image_share (float): Share in [0, 1] of corruptions that cover the whole image, as in Patch-GAN.
             Defaults to ``0.1``.
+        perceptual (bool): Whether frozen features of EfficientNet-Lite0 (ImageNet, from a wheel) join the network, the
+            very ones of Patch-GAN.
+            Defaults to ``False``.
         movement (float): Strength >= 0 of the movement of images in training, of the kinds of Patch-GAN.
             Defaults to ``1.0``.
         lighting (float): Strength >= 0 of the variation of their light, as in Patch-GAN.
@@ -67,6 +70,7 @@ class PatchScorer(Learned):
         width: int = 32,
         top_share: float = 0.02,
         whole_image_share: float = 0.1,
+        perceptual: bool = False,
         movement: float = 1.0,
         lighting: float = 1.0,
         learning_rate: float = 2e-3,
@@ -76,7 +80,7 @@ class PatchScorer(Learned):
         visualizer: Visualizer | bool = True,
     ) -> None:
         super().__init__(image_size, pre_processor, post_processor, evaluator, visualizer)
-        self.model = PatchScorerModel(image_size, channels, width, top_share)
+        self.model = PatchScorerModel(image_size, channels, width, top_share, perceptual=perceptual)
         self.whole_image_share = whole_image_share
         self.movement = movement
         self.lighting = lighting

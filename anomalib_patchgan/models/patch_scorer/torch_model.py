@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.models.components.perception import PERCEIVED, Perception
 
 # Side of a patch in pixels: the image is folded by this before the first layer.
 PATCH = 4
@@ -44,12 +45,15 @@ class PatchScorerModel(nn.Module):
         channels: 3, or 1 to average equal (grey) channels first.
         width: Channels at the finest level, a multiple of 8; they double with each halving of the resolution.
         top_share: Share of the highest patch logits that an image's score is the mean of, in (0, 1].
+        perceptual: Whether frozen ImageNet features join at the second level.
 
     Raises:
         InputError: An argument out of its range.
     """
 
-    def __init__(self, image_size: int, channels: int, width: int, top_share: float) -> None:
+    def __init__(
+        self, image_size: int, channels: int, width: int, top_share: float, *, perceptual: bool = False
+    ) -> None:
         super().__init__()
         if image_size < STEP or image_size % STEP:
             raise InputError(f"image_size: found {image_size}, expected a multiple of {STEP}.")
@@ -72,6 +76,13 @@ class PatchScorerModel(nn.Module):
         self.from_middle = nn.Conv2d(2 * width, width, 1)
         self.fine_again = Residual(width)
         self.leave = nn.Conv2d(width, 1, 1)
+        self.perceive = (
+            nn.Sequential(
+                Perception(2 * PATCH), nn.BatchNorm2d(PERCEIVED, affine=False), nn.Conv2d(PERCEIVED, 2 * width, 1)
+            )
+            if perceptual
+            else None
+        )
 
     def to_channels(self, image: Tensor) -> Tensor:
         """Bring a batch [N, 3, H, W] to the network's channels [N, C, H, W]."""
@@ -81,7 +92,10 @@ class PatchScorerModel(nn.Module):
         """Judge every patch of [N, C, H, W]: logits [N, 1, H/4, W/4], high where it looks corrupted."""
         # Centred and spread out; the folding keeps every pixel, at a sixteenth of the positions.
         fine = self.fine(functional.relu(self.enter(functional.pixel_unshuffle(4 * (image - 0.5), PATCH))))
-        middle = self.middle(functional.relu(self.to_middle(fine)))
+        middle = self.to_middle(fine)
+        if self.perceive is not None:
+            middle = middle + self.perceive(image)
+        middle = self.middle(functional.relu(middle))
         coarse = self.coarse(functional.relu(self.to_coarse(middle)))
         middle = self.middle_again(middle + functional.interpolate(self.from_coarse(coarse), scale_factor=2.0))
         fine = self.fine_again(fine + functional.interpolate(self.from_middle(middle), scale_factor=2.0))

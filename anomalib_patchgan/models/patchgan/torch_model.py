@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.enlargement import enlargement
+from anomalib_patchgan.models.components.perception import PERCEIVED, Perception
 from anomalib_patchgan.models.patchgan.components.discriminator import JUDGEMENTS, PatchDiscriminator
 from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution
-from anomalib_patchgan.models.patchgan.components.perception import PERCEIVED, Perception
 from anomalib_patchgan.models.patchgan.components.processes import from_all
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker, PatchwiseRanker
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor

@@ -40,9 +40,10 @@ def test_five_models_run_on_every_level_and_all_on_medium(phantoms: Suite) -> No
         assert sum(row.runs_on(level) for row in phantoms.models.values()) == 5
     # A photograph has no slices.
     assert {name for name, row in phantoms.models.items() if not row.runs_on("skin_medium")} == {"Slice position"}
-    # There are no ImageNet features on slices to go without.
+    # ImageNet features join on photographs alone, and so do the rows that tell what they are worth.
     assert {name for name, row in phantoms.models.items() if not row.runs_on("brain_medium")} == {
-        "Patch-GAN from scratch"
+        "Patch-GAN from scratch",
+        "Patch scorer with ImageNet features",
     }
 
 

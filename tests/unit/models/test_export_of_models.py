@@ -39,6 +39,7 @@ def fitted(model: torch.nn.Module) -> torch.nn.Module:
         lambda: Alocc(image_size=32, width=8, **OFF),
         lambda: FAnoGan(image_size=32, width=8, latent_size=16, **OFF),
         lambda: PatchScorer(image_size=32, width=8, **OFF),
+        lambda: PatchScorer(image_size=32, width=8, perceptual=True, **OFF),
         lambda: PatchGan(image_size=32, width=8, ranker_width=8, perceptual=True, **OFF),
     ],
     ids=[
@@ -48,7 +49,8 @@ def fitted(model: torch.nn.Module) -> torch.nn.Module:
         "alocc",
         "f-anogan",
         "patch scorer",
-        "perceptual",
+        "perceptual patch scorer",
+        "perceptual patch-gan",
     ],
 )
 def test_the_exported_graph_scores_as_the_model_does_in_a_batch_of_any_size(build: object, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models import Alocc, FAnoGan, PatchScorer
 from anomalib_patchgan.models.alocc.torch_model import AloccModel
 from anomalib_patchgan.models.components.corruption import corrupt
+from anomalib_patchgan.models.components.perception import Perception
 from anomalib_patchgan.models.f_anogan.torch_model import FAnoGanModel
 from anomalib_patchgan.models.patch_scorer.torch_model import PatchScorerModel
 
@@ -145,10 +146,14 @@ def test_the_score_of_f_anogan_is_image_residual_plus_kappa_times_feature_residu
         assert torch.allclose(model(image).pred_score, plain + 3 * features, atol=1e-5)
 
 
-def test_the_patch_scorer_learns_to_point_at_corruption(tmp_path: Path) -> None:
+@pytest.mark.parametrize("perceptual", [False, True])
+def test_the_patch_scorer_learns_to_point_at_corruption(perceptual: bool, tmp_path: Path) -> None:
     plain = {"whole_image_share": 0.35, "movement": 0.0, "lighting": 0.0}
-    model = PatchScorer(image_size=32, channels=1, width=8, **plain, **OFF)
+    model = PatchScorer(image_size=32, channels=1, width=8, perceptual=perceptual, **plain, **OFF)
     train(model, tmp_path, 40)
+    if perceptual:
+        found, expected = model.model.perceive[0].state_dict(), Perception(8).state_dict()
+        assert all(torch.equal(found[name], value) for name, value in expected.items()), "frozen weights moved"
     corrupted, changed = corrupt(smooth_images(64), 0.35)
     with torch.no_grad():
         output = model.eval().model(corrupted)

