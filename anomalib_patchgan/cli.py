@@ -229,21 +229,25 @@ def _benchmark(options: Namespace, typed: list[str]) -> int:
 
 
 def _fill_report(parser: ArgumentParser) -> None:
-    parser.usage = f"{PROGRAM} report STORE | --compare A B | --leaderboard DIR [--output FOLDER]"
+    parser.usage = f"{PROGRAM} report STORE [--method ROW] | --compare A B | --leaderboard DIR [--output FOLDER]"
     parser.description = "Rebuild the report from the results in a store, without torch, or set several side by side."
     parser.add_argument("store", type=Path, nargs="?", help="folder of the results, as stores/quickstart")
     parser.add_argument("--compare", type=Path, nargs=2, help="two stores: what moved from the first to the second")
     parser.add_argument("--leaderboard", type=Path, help="folder of many stores: one page for all of them")
     parser.add_argument("--output", type=Path, help="folder of the report; one in reports/ when not given")
     parser.add_argument("--pdf", action="store_true", help="write each figure of a report as PDF, too")
+    parser.add_argument("--method", help="row that a report compares all others with, in place of the suite's method")
 
 
 def _report(options: Namespace, typed: list[str]) -> int:
     from anomalib_patchgan.report import write_comparison, write_leaderboard, write_report
+    from anomalib_patchgan.report.files import slug
     from anomalib_patchgan.store import Store
 
     if sum(bool(given) for given in (options.store, options.compare, options.leaderboard)) != 1:
         raise InputError("report takes one of STORE, --compare A B and --leaderboard DIR.")
+    if options.method and not options.store:
+        raise InputError("--method goes with STORE alone.")
     reports = Path("reports")
     if options.compare:
         first, second = options.compare
@@ -254,7 +258,10 @@ def _report(options: Namespace, typed: list[str]) -> int:
     else:
         store = Store(options.store)
         plan = store.load_plan()
-        print(write_report(options.store, options.output or reports / plan["suite"], pdf=options.pdf))
+        # A page about another row does not take the place of the suite's own.
+        name = plan["suite"] if options.method is None else slug(f"{plan['suite']} {options.method}")
+        output = options.output or reports / name
+        print(write_report(options.store, output, pdf=options.pdf, method=options.method))
         if not any(_has_result(store, job["key"]) for job in plan["jobs"]):
             print(f"no job of {options.store} has a result; the report says why", file=sys.stderr)
     return 0

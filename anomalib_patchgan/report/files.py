@@ -6,10 +6,16 @@
 import csv
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
+
+
+def slug(name: str) -> str:
+    """A name in lower case for files and anchors, with hyphens for all but letters and digits."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def table_files(name: str, rows: Sequence[Mapping[str, str]]) -> dict[str, bytes]:

@@ -250,13 +250,37 @@ class Findings:
         return any(data.card.get("phantom") for data in self.data)
 
 
-def collect(store: Store) -> Findings:
-    """Read the store and compute every number.
+def with_method(plan: dict[str, Any], method: str) -> dict[str, Any]:
+    """A plan in which another row is the one that all others are compared with.
+
+    The two rows change roles, so that a control that is chosen leaves a control behind. The plan's own method stays
+    known as ``planned_method``.
 
     Raises:
-        InputError: When the folder holds no plan.
+        InputError: When no job of the plan has that row.
     """
-    plan = store.load_plan()
+    roles = {job["model"]: job.get("role", "") for job in plan["jobs"]}
+    planned = str(plan.get("method"))
+    if method not in roles:
+        raise InputError(f"--method: found {method!r}, expected a row of the plan: {', '.join(map(repr, roles))}.")
+    if method == planned:
+        return plan
+    swapped = {method: "method", planned: roles[method]}
+    jobs = [job | {"role": swapped.get(job["model"], job.get("role", ""))} for job in plan["jobs"]]
+    return plan | {"method": method, "planned_method": planned, "jobs": jobs}
+
+
+def collect(store: Store, method: str | None = None) -> Findings:
+    """Read the store and compute every number.
+
+    Args:
+        store: The store.
+        method: Row that all others are compared with; by default the plan's method.
+
+    Raises:
+        InputError: When the folder holds no plan, or the plan no such row.
+    """
+    plan = store.load_plan() if method is None else with_method(store.load_plan(), method)
     jobs: list[dict[str, Any]] = plan["jobs"]
     failures: list[Failure] = []
     names = list(dict.fromkeys([*(plan.get("data") or {}), *(str(job["data"]) for job in jobs)]))
@@ -283,6 +307,7 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
                 failures.append(Failure(job, "not run", "The job is in the plan but has left nothing in the store."))
                 continue
             run = store.load_run(job["key"])
+            run.role = row.role
             if status != "finished" or run.scores is None:
                 failures.append(Failure(job, "failed", run.error or "No sentence was recorded.", run.traceback))
                 continue

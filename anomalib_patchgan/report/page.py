@@ -48,7 +48,9 @@ _OWN_FIGURES = (
 _OWN_TABLES = ("results-", "differences-", "lesion-")
 
 
-def write_report(store: Path, output: Path, command: str | None = None, pdf: bool = False) -> Path:
+def write_report(
+    store: Path, output: Path, command: str | None = None, pdf: bool = False, method: str | None = None
+) -> Path:
     """Write the report of a store.
 
     ``index.html`` is the page and ``README.md`` its twin with the pictures in ``figures/``; ``tables/`` holds LaTeX;
@@ -60,15 +62,16 @@ def write_report(store: Path, output: Path, command: str | None = None, pdf: boo
         output: Folder to write to; it is made if need be, and other files in it are left alone.
         command: The command that reproduces the results; by default the one in the plan.
         pdf: Whether to write each figure as PDF too.
+        method: Row that all others are compared with; by default the plan's method. The page says so.
 
     Returns:
         The path of the page.
 
     Raises:
-        InputError: When the folder is not a result store.
+        InputError: When the folder is not a result store, or has no such row.
     """
     opened = Store(Path(store))
-    findings = collect(opened)
+    findings = collect(opened, method)
     sections = [make_section(opened, findings, data, position) for position, data in enumerate(findings.data, 1)]
     context = _context(findings, sections, command)
     output = Path(output)
@@ -88,12 +91,16 @@ def write_report(store: Path, output: Path, command: str | None = None, pdf: boo
 def _context(findings: Findings, sections: list[Section], command: str | None) -> dict[str, Any]:
     planned = findings.plan.get("command")
     known = command or (shlex.join(planned) if isinstance(planned, list) else planned)
+    chosen = verdict.chosen_method(findings)
+    if known and chosen:
+        known = f"{known}\n{shlex.join(['anomalib-patchgan', 'report', 'STORE', '--method', findings.method])}"
     return {
         "plan": findings.plan,
         "findings": findings,
         "sections": sections,
         "main_table": overview.overview_table(findings),
         "overall": verdict.overall_verdict(findings),
+        "chosen": chosen,
         "ranks": tables.rank_table(findings),
         "rank_figure": figures.rank_figure(findings),
         "rank_path": RANK_FIGURE,

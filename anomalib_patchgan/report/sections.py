@@ -4,7 +4,6 @@
 """One data set as the templates see it: its words, tables, figures and examples."""
 
 import contextlib
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from anomalib_patchgan.report import figures, lesions, overview, robustness, tab
 from anomalib_patchgan.report.cells import Table
 from anomalib_patchgan.report.drawing import Drawing
 from anomalib_patchgan.report.examples import Gallery, gallery
+from anomalib_patchgan.report.files import slug
 from anomalib_patchgan.report.findings import UNREADABLE, DataResult, Findings
 from anomalib_patchgan.store import DataRecord, Store
 
@@ -85,7 +85,7 @@ def make_section(store: Store, findings: Findings, data: DataResult, position: i
     drawn = _drawings(data, findings.method, curves, studies, points, logged)
     return Section(
         data=data,
-        slug=f"{position}-{re.sub(r'[^a-z0-9]+', '-', data.name.lower()).strip('-')[:40]}".rstrip("-"),
+        slug=f"{position}-{slug(data.name)[:40]}".rstrip("-"),
         headline=verdict.verdict_headline(data, findings.method),
         sentences=verdict.verdict_sentences(data, findings.method),
         results=tables.result_table(data),

@@ -109,6 +109,14 @@ def overall_verdict(findings: Findings) -> str:
     )
 
 
+def chosen_method(findings: Findings) -> str:
+    """That the row which all others are compared with is not the one that the suite named; empty where it is."""
+    planned = findings.plan.get("planned_method")
+    if planned is None:
+        return ""
+    return f"The suite's method is {planned}; {findings.method} was put in its place when this page was written."
+
+
 def _inverted(comparisons: Sequence[Comparison], what: str = "below chance") -> str:
     """How many of the models have a score below chance, in brackets; nothing where none has."""
     count = sum(one.inverted for one in comparisons)

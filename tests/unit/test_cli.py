@@ -82,6 +82,7 @@ def test_help_imports_no_heavy_package():
         (["benchmark", "absent.yaml"], "absent.yaml cannot be read"),
         (["report"], "STORE"),
         (["report", "absent"], "absent is not a result store"),
+        (["report", "--leaderboard", "stores", "--method", "A"], "--method goes with STORE alone"),
         (["prepare", "--strict"], "data"),
         (["prepare", "--data", "anomalib_patchgan.data.BraTS2019", "--data.root", "absent"], "absent: found no such"),
         (["prepare", "--data", "anomalib_patchgan.data.BraTS2019", "--data.rot", "absent"], "rot"),
@@ -185,6 +186,14 @@ def test_report_of_a_store_without_a_plan_of_jobs_is_a_sentence(plan, missing, t
     assert main(["report", str(tmp_path)]) == 2
     captured = capsys.readouterr().err
     assert captured == f"error: {tmp_path / 'plan.json'}: found no {missing}, expected a plan as `benchmark` writes.\n"
+
+
+def test_report_about_another_row_does_not_take_the_place_of_the_suites_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jobs = [{"key": f"never-run-{model}", "model": model, "data": "brain", "seed": 0} for model in ("A", "B, new")]
+    Store(tmp_path / "store").save_plan({"suite": "tiny", "method": "A", "jobs": jobs})
+    assert main(["report", "store", "--method", "B, new"]) == 0
+    assert capsys.readouterr().out == "reports/tiny-b-new/index.html\n"
 
 
 @pytest.mark.parametrize("damaged", [False, True])
