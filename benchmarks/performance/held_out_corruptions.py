@@ -47,11 +47,12 @@ from torch.nn import functional
 from anomalib_patchgan.models import PatchGan
 from anomalib_patchgan.models.components import corruption
 from anomalib_patchgan.models.patchgan.components.ranker import RANKINGS
+from anomalib_patchgan.models.patchgan.torch_model import PatchGanModel
 
 # The model is this row of benchmarks/phantoms.yaml.
 _ROW = "Patch-GAN"
 # Share of whole-image corruptions by which extent, and draws of each.
-_EXTENTS, _DRAWS = {"whole image": 1.0, "small region": 0.0}, 3
+EXTENTS, _DRAWS = {"whole image": 1.0, "small region": 0.0}, 3
 # By which a change of contrast multiplies what differs from the image's mean, one or the other.
 _CONTRASTS = (0.4, 2.5)
 # Exponents of a change of gamma, one or the other.
@@ -119,7 +120,7 @@ def in_a_region(
 
 
 _HELD_OUT = "what was held out, or all kinds"
-_PLAIN = {
+PLAIN = {
     "flat shift": flat_shift,
     "rising shift": rising_shift,
     "contrast": contrast,
@@ -149,8 +150,8 @@ def main() -> None:
     }
     rows = [
         [shown, extent, ranking, *(f"{found[kind][shown, extent, ranking]:.3f}" for kind in options.kinds)]
-        for shown in (_HELD_OUT, *_PLAIN)
-        for extent in _EXTENTS
+        for shown in (_HELD_OUT, *PLAIN)
+        for extent in EXTENTS
         for ranking in (*_RULES, _MAP)
     ]
     publish(
@@ -163,13 +164,10 @@ def main() -> None:
     )
 
 
-def held_out(
-    name: str, root: Path, kind: str, arguments: dict[str, Any], epochs: int, seed: int
-) -> dict[tuple[str, str, str], float]:
-    """Train without a kind of corruption, and measure it and what is plain: AUROC by extent and ranking, pixel AP."""
-    chances = dict(corruption.CHANCES)
-    if kind != _NOTHING:
-        corruption.CHANCES[kind] = 0.0
+def train(
+    name: str, root: Path, arguments: dict[str, Any], epochs: int, seed: int
+) -> tuple[PatchGanModel, torch.Tensor]:
+    """Train Patch-GAN on a data set; returns its network and the normal images [N, 3, H, W] of calibration subjects."""
     seed_everything(seed, verbose=False)
     model = PatchGan(**model_arguments(_ROW, name) | arguments, evaluator=False, visualizer=False)
     data = build_data(name, root)
@@ -184,17 +182,27 @@ def held_out(
             enable_model_summary=False,
             default_root_dir=folder,
         ).fit(model, datamodule=data)
+    normal = torch.cat([model.pre_processor(batch.image) for batch in data.val_dataloader()])
+    return model.model.eval(), normal
+
+
+def held_out(
+    name: str, root: Path, kind: str, arguments: dict[str, Any], epochs: int, seed: int
+) -> dict[tuple[str, str, str], float]:
+    """Train without a kind of corruption, and measure it and what is plain: AUROC by extent and ranking, pixel AP."""
+    chances = dict(corruption.CHANCES)
+    if kind != _NOTHING:
+        corruption.CHANCES[kind] = 0.0
+    network, normal = train(name, root, arguments, epochs, seed)
     if kind != _NOTHING:
         corruption.CHANCES.update({name: float(name == kind) for name in chances})
-    network = model.model.eval()
-    normal = torch.cat([model.pre_processor(batch.image) for batch in data.val_dataloader()])
     # One pass for all rankings: they differ in nothing but how patches are summed up.
     network.rank = lambda *patches: torch.stack([rule(*patches) for rule in _RULES.values()], dim=1)
     intact, intact_maps = scored(network, normal)
     found = {}
-    plain = {name: partial(in_a_region, alter) for name, alter in _PLAIN.items()}
+    plain = {name: partial(in_a_region, alter) for name, alter in PLAIN.items()}
     for shown, corrupt in {_HELD_OUT: corruption.corrupt, **plain}.items():
-        for extent, share in _EXTENTS.items():
+        for extent, share in EXTENTS.items():
             torch.manual_seed(seed)
             draws = [corrupt(normal, share) for _ in range(_DRAWS)]
             scores, maps = zip(*(scored(network, image) for image, _ in draws), strict=True)
