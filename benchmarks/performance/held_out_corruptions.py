@@ -213,9 +213,7 @@ def held_out(
                     for drawn, changed in zip(scores, changes, strict=True)
                 ]
                 found[shown, extent, ranking] = float(np.mean(aurocs))
-            target = torch.cat([torch.zeros_like(changes[0]), changes[0]]).numpy() > 0
-            both = np.concatenate([intact_maps, maps[0]])
-            found[shown, extent, _MAP] = float(average_precision_score(target.ravel(), both.ravel()))
+            found[shown, extent, _MAP] = pixel_ap(intact_maps, maps[0], changes[0])
     corruption.CHANCES.update(chances)
     return found
 
@@ -227,6 +225,12 @@ def scored(network: torch.nn.Module, images: torch.Tensor) -> tuple[np.ndarray, 
     image_scores = torch.cat([part.pred_score for part in parts])
     maps = torch.cat([part.anomaly_map for part in parts])
     return image_scores.numpy(), maps.numpy()
+
+
+def pixel_ap(intact: np.ndarray, altered: np.ndarray, changed: torch.Tensor) -> float:
+    """Pixel AP of the maps of intact and altered images, all [N, 1, H, W], against what the alteration changed."""
+    target = torch.cat([torch.zeros_like(changed), changed]).numpy() > 0
+    return float(average_precision_score(target.ravel(), np.concatenate([intact, altered]).ravel()))
 
 
 def auroc(intact: np.ndarray, corrupted: np.ndarray, changed: torch.Tensor, share: float) -> float:

@@ -23,9 +23,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from held_out_corruptions import EXTENTS, PLAIN, in_a_region, train
+from held_out_corruptions import EXTENTS, PLAIN, in_a_region, pixel_ap, train
 from measuring import publish
-from sklearn.metrics import average_precision_score
 from torch.nn import functional
 
 from anomalib_patchgan.models.patchgan.torch_model import PatchGanModel
@@ -49,10 +48,8 @@ def main() -> None:
         for extent, share in EXTENTS.items():
             torch.manual_seed(options.seed)
             altered, changed = in_a_region(alter, normal, share)
-            target = torch.cat([torch.zeros_like(changed), changed]).numpy().ravel() > 0
             for name, maps in maps_of(network, altered).items():
-                both = np.concatenate([intact[name], maps]).ravel()
-                found.setdefault((name, extent), []).append(float(average_precision_score(target, both)))
+                found.setdefault((name, extent), []).append(pixel_ap(intact[name], maps, changed))
     publish(
         "Pixel AP by what the map is made of",
         ["map", *EXTENTS],
