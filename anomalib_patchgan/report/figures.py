@@ -139,13 +139,12 @@ def rank_figure(findings: Findings) -> Drawing | None:
     if ranked is None:
         return None
     models, found = ranked
-    method = str(findings.plan.get("method"))
     half = found.critical_difference / 2.0
     order = [int(position) for position in np.argsort(found.ranks, kind="stable")]
     with sheet(5.0, 1.0 + 0.3 * len(models)) as drawn:
         axes = drawn.figure.subplots()
         for height, position in enumerate(order):
-            colour = METHOD if models[position] == method else INK
+            colour = METHOD if models[position] == findings.method else INK
             rank = float(found.ranks[position])
             axes.plot(
                 [rank - half, rank + half], [-height, -height], color=colour, linewidth=1.6, solid_capstyle="butt"
