@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The numbers in the tables of docs/results.md are those of the committed reports.
+"""The numbers in the tables of docs/results.md and of the README are those of the committed reports.
 
 A row whose first cell links a report, ``[data set](../reports/PAGE/README.md)``, is checked cell by cell. A cell holds
 the numbers of the model that heads its column, unless it begins with another model's name::
@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-ROW = re.compile(r"^\| \[(?P<data>\w+)\]\(\.\./reports/(?P<page>\w+)/README\.md\)")
+DOCUMENTS = ("README.md", "docs/results.md")
+ROW = re.compile(r"^\| \[(?P<data>\w+)\]\((?:\.\./)?reports/(?P<page>\w+)/README\.md\)")
 NUMBER = r"[+-]?\d+\.\d+"
 
 
@@ -39,7 +40,7 @@ def cells() -> list[tuple[str, str, str, str]]:
     """Page, data set, model and text of each number."""
     found = []
     head: list[str] = []
-    for line in (REPOSITORY / "docs" / "results.md").read_text().splitlines():
+    for line in "\n".join((REPOSITORY / name).read_text() for name in DOCUMENTS).splitlines():
         texts = [text.strip() for text in line.strip("|").split("|")]
         row = ROW.match(line)
         if row is not None and head[0] == "data set":
@@ -56,7 +57,7 @@ def is_rounded(text: str | None, number: float) -> bool:
 
 
 @pytest.mark.parametrize(("page", "data", "model", "text"), cells())
-def test_a_number_of_the_document_is_that_of_its_report(page: str, data: str, model: str, text: str) -> None:
+def test_a_number_of_a_document_is_that_of_its_report(page: str, data: str, model: str, text: str) -> None:
     table = pd.read_csv(REPOSITORY / "reports" / page / "results.csv")
     table = table[(table["data"] == data) & (table["seeds_scored"] > 0)].set_index("model")
     if text == "not run":
@@ -84,6 +85,7 @@ def test_the_best_of_the_rest_is_the_best_row_that_has_no_column() -> None:
         named[page, data].add(model)
         if model == "best of the rest":
             best[page, data] = CELL.match(text)["model"]  # type: ignore[index]
+    assert best
     for (page, data), model in best.items():
         table = pd.read_csv(REPOSITORY / "reports" / page / "results.csv")
         rest = table[(table["data"] == data) & (table["role"] != "control") & ~table["model"].isin(named[page, data])]
