@@ -98,10 +98,16 @@ def _pixel_sentences(data: DataResult, method: str) -> list[str]:
 
 def overall_verdict(findings: Findings) -> str:
     """One sentence over all data sets, counted and not averaged."""
-    rivals = [one for data in findings.data for one in data.comparisons if one.role != "control"]
-    if not rivals:
+    compared = [one for data in findings.data for one in data.comparisons]
+    if not compared:
         return f"There is no comparison yet: {findings.method} and a rival need a finished job on the same data set."
-    ahead, behind, unclear = ([one for one in rivals if one.verdict == verdict] for verdict in VERDICTS)
+    rivals = [one for one in compared if one.role != "control"]
+    ahead, behind, unclear = ([one for one in rivals or compared if one.verdict == verdict] for verdict in VERDICTS)
+    if not rivals:
+        return (
+            f"No rival was run. Over {len(compared)} comparisons with controls, {findings.method} is ahead in "
+            f"{len(ahead)}, behind in {len(behind)} and not separable in {len(unclear)}."
+        )
     comparisons = "1 comparison" if len(rivals) == 1 else f"{len(rivals)} comparisons"
     return (
         f"Over {comparisons}, {findings.method} is ahead in {len(ahead)}{_inverted(ahead, 'of a rival below chance')}, "

@@ -6,8 +6,8 @@ import pytest
 
 from anomalib_patchgan.evaluation import Difference, Interval
 from anomalib_patchgan.report.examples import choose
-from anomalib_patchgan.report.findings import Comparison, DataResult, ModelResult
-from anomalib_patchgan.report.verdict import points, verdict_headline
+from anomalib_patchgan.report.findings import Comparison, DataResult, Findings, ModelResult
+from anomalib_patchgan.report.verdict import overall_verdict, points, verdict_headline
 
 
 def test_examples_are_chosen_by_rank_by_lesion_and_by_threshold():
@@ -31,6 +31,12 @@ def test_without_a_threshold_nothing_is_called_missed():
 @pytest.mark.parametrize(("value", "text"), [(0.0312, "3.1"), (-0.0312, "−3.1"), (-0.0001, "0.0")])
 def test_points_have_a_true_minus_and_no_negative_zero(value, text):
     assert points(value) == text
+
+
+def against(model, verdict, role="comparator"):
+    value = -0.05 if verdict == "behind" else 0.05
+    difference = Difference(value, Interval(value - 0.01, value + 0.01, 2000), p_value=0.01)
+    return Comparison(model, role, difference, adjusted_p=0.5 if verdict == "unclear" else 0.01, inverted=False)
 
 
 @pytest.mark.parametrize(
@@ -61,14 +67,18 @@ def test_points_have_a_true_minus_and_no_negative_zero(value, text):
     ],
 )
 def test_the_headline_says_plainly_who_is_ahead(rivals, sentence):
-    def against(model, verdict, role="comparator"):
-        value = -0.05 if verdict == "behind" else 0.05
-        difference = Difference(value, Interval(value - 0.01, value + 0.01, 2000), p_value=0.01)
-        return Comparison(model, role, difference, adjusted_p=0.5 if verdict == "unclear" else 0.01, inverted=False)
-
     comparisons = [against(model, verdict) for model, verdict in rivals.items()]
     method = ModelResult("M", "method", "", seeds=[object()])
     data = DataResult("brain", results=[method], comparisons=[*comparisons, against("M untrained", "ahead", "control")])
     assert verdict_headline(data, "M") == sentence
     method.seeds.clear()
     assert verdict_headline(data, "M") == "No verdict: M has no usable result on this data set."
+
+
+def test_a_page_of_controls_alone_counts_them():
+    controls = [against("M untrained", "ahead", "control"), against("No masks", "unclear", "control")]
+    data = [DataResult("brain", results=[], comparisons=controls)]
+    findings = Findings(plan={"method": "M"}, data=data, failures=[])
+    assert overall_verdict(findings) == (
+        "No rival was run. Over 2 comparisons with controls, M is ahead in 1, behind in 0 and not separable in 1."
+    )
