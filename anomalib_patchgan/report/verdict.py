@@ -105,7 +105,7 @@ def overall_verdict(findings: Findings) -> str:
     ahead, behind, unclear = ([one for one in rivals or compared if one.verdict == verdict] for verdict in VERDICTS)
     if not rivals:
         return (
-            f"No rival was run. Over {len(compared)} comparisons with controls, {findings.method} is ahead in "
+            f"No rival has a result. Over {len(compared)} comparisons with controls, {findings.method} is ahead in "
             f"{len(ahead)}, behind in {len(behind)} and not separable in {len(unclear)}."
         )
     comparisons = "1 comparison" if len(rivals) == 1 else f"{len(rivals)} comparisons"

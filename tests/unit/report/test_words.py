@@ -80,5 +80,5 @@ def test_a_page_of_controls_alone_counts_them():
     data = [DataResult("brain", results=[], comparisons=controls)]
     findings = Findings(plan={"method": "M"}, data=data, failures=[])
     assert overall_verdict(findings) == (
-        "No rival was run. Over 2 comparisons with controls, M is ahead in 1, behind in 0 and not separable in 1."
+        "No rival has a result. Over 2 comparisons with controls, M is ahead in 1, behind in 0 and not separable in 1."
     )
