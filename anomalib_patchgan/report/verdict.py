@@ -102,15 +102,13 @@ def overall_verdict(findings: Findings) -> str:
     if not compared:
         return f"There is no comparison yet: {findings.method} and a rival need a finished job on the same data set."
     rivals = [one for one in compared if one.role != "control"]
-    ahead, behind, unclear = ([one for one in rivals or compared if one.verdict == verdict] for verdict in VERDICTS)
-    if not rivals:
-        return (
-            f"No rival has a result. Over {len(compared)} comparisons with controls, {findings.method} is ahead in "
-            f"{len(ahead)}, behind in {len(behind)} and not separable in {len(unclear)}."
-        )
-    comparisons = "1 comparison" if len(rivals) == 1 else f"{len(rivals)} comparisons"
+    counted = rivals or compared
+    ahead, behind, unclear = ([one for one in counted if one.verdict == verdict] for verdict in VERDICTS)
+    comparisons = "1 comparison" if len(counted) == 1 else f"{len(counted)} comparisons"
+    over = f"Over {comparisons}" if rivals else f"No rival has a result. Over {comparisons} with controls"
+    below_chance = _inverted(ahead, f"of a {'rival' if rivals else 'control'} below chance")
     return (
-        f"Over {comparisons}, {findings.method} is ahead in {len(ahead)}{_inverted(ahead, 'of a rival below chance')}, "
+        f"{over}, {findings.method} is ahead in {len(ahead)}{below_chance}, "
         f"behind in {len(behind)} and not separable in {len(unclear)}."
     )
 

@@ -56,10 +56,15 @@ def is_rounded(text: str | None, number: float) -> bool:
     return text is None or abs(number - float(text)) <= 0.5001 * 10 ** -len(text.split(".")[1])
 
 
+def rows_of(page: str, data: str) -> pd.DataFrame:
+    """The rows of a page that have a result on a data set, by model."""
+    table = pd.read_csv(REPOSITORY / "reports" / page / "results.csv")
+    return table[(table["data"] == data) & (table["seeds_scored"] > 0)].set_index("model")
+
+
 @pytest.mark.parametrize(("page", "data", "model", "text"), cells())
 def test_a_number_of_a_document_is_that_of_its_report(page: str, data: str, model: str, text: str) -> None:
-    table = pd.read_csv(REPOSITORY / "reports" / page / "results.csv")
-    table = table[(table["data"] == data) & (table["seeds_scored"] > 0)].set_index("model")
+    table = rows_of(page, data)
     if text == "not run":
         assert model not in table.index
         return
@@ -87,6 +92,6 @@ def test_the_best_of_the_rest_is_the_best_row_that_has_no_column() -> None:
             best[page, data] = CELL.match(text)["model"]  # type: ignore[index]
     assert best
     for (page, data), model in best.items():
-        table = pd.read_csv(REPOSITORY / "reports" / page / "results.csv")
-        rest = table[(table["data"] == data) & (table["role"] != "control") & ~table["model"].isin(named[page, data])]
-        assert rest.set_index("model")["image_auroc"].idxmax() == model
+        table = rows_of(page, data)
+        rest = table[(table["role"] != "control") & ~table.index.isin(named[page, data])]
+        assert rest["image_auroc"].idxmax() == model
