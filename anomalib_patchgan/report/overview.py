@@ -6,7 +6,7 @@
 from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Span, Table, bracketed, percent, share
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult
 from anomalib_patchgan.report.scores import SPECIFICITY
-from anomalib_patchgan.report.verdict import points
+from anomalib_patchgan.report.verdict import points, signed_points
 
 
 def protocol_of(data: DataResult) -> str:
@@ -63,9 +63,8 @@ def _lead(data: DataResult, row: ModelResult) -> Cell:
     if one is None:
         return Cell(MISSING)
     interval = one.difference.interval
-    sign = "+" if one.difference.value > 0.0 else ""
     bounds = f"[{points(interval.low)}, {points(interval.high)}]"
-    return Cell(f"{sign}{points(one.difference.value)}", f"{bounds} {one.verdict}")
+    return Cell(signed_points(one.difference.value), f"{bounds} {one.verdict}")
 
 
 def seed_table(data: DataResult) -> Table | None:

@@ -25,7 +25,7 @@ from anomalib_patchgan.report.cells import (
 )
 from anomalib_patchgan.report.findings import Comparison, DataResult, Findings, ModelResult, ranked_models
 from anomalib_patchgan.report.scores import SPECIFICITY, TARGETS
-from anomalib_patchgan.report.verdict import points
+from anomalib_patchgan.report.verdict import points, signed_points
 
 
 def result_table(data: DataResult) -> Table:
@@ -303,7 +303,7 @@ def _differences(comparisons: Sequence[Comparison], method: str, title: str) -> 
         Row(
             (
                 Cell(one.model, ROLES.get(one.role, one.role)),
-                Cell(f"{'+' if one.difference.value > 0.0 else ''}{points(one.difference.value)}"),
+                Cell(signed_points(one.difference.value)),
                 Cell(f"{points(one.difference.interval.low)} to {points(one.difference.interval.high)}"),
                 Cell(adjusted(one.adjusted_p)),
                 Cell(one.verdict),

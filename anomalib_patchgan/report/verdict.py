@@ -38,6 +38,11 @@ def points(value: float) -> str:
     return f"{round(100.0 * value, 1) + 0.0:.1f}".replace("-", "−")
 
 
+def signed_points(value: float) -> str:
+    """The same of a difference, with a plus sign where it is positive."""
+    return f"{'+' if value > 0.0 else ''}{points(value)}"
+
+
 def verdict_headline(data: DataResult, method: str) -> str:
     """One sentence on one data set that says plainly whether the method wins, loses or neither.
 
@@ -152,10 +157,9 @@ def _listed_differences(comparisons: Sequence[Comparison]) -> str:
 
 def _signed(one: Comparison, units: bool = True) -> str:
     interval = one.difference.interval
-    sign = "+" if one.difference.value > 0.0 else ""
     unit, kind = (" points", "95 % interval ") if units else ("", "")
     chance = "below chance; " if one.inverted else ""
-    value = f"{sign}{points(one.difference.value)}{unit}"
+    value = f"{signed_points(one.difference.value)}{unit}"
     return f"{chance}{value}, {kind}{points(interval.low)} to {points(interval.high)}"
 
 
