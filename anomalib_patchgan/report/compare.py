@@ -18,7 +18,7 @@ from anomalib_patchgan.report.overview import protocol_of
 from anomalib_patchgan.report.rendering import render_html, render_markdown
 from anomalib_patchgan.report.sections import Panel
 from anomalib_patchgan.report.tables import environment_facts
-from anomalib_patchgan.report.verdict import points, signed_points
+from anomalib_patchgan.report.verdict import bracketed_points, signed_points
 from anomalib_patchgan.store import Store
 
 READING = (
@@ -221,8 +221,7 @@ def _p_value(move: Move) -> str:
 def _moved(difference: evaluation.Difference | None) -> Cell:
     if difference is None:
         return Cell(MISSING)
-    interval = difference.interval
-    return Cell(signed_points(difference.value), f"[{points(interval.low)}, {points(interval.high)}]")
+    return Cell(signed_points(difference.value), bracketed_points(difference.interval))
 
 
 def _settings(findings: Findings) -> list[tuple[str, str]]:

@@ -31,7 +31,7 @@ from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult,
 from anomalib_patchgan.report.precision import RECALL_GRID, mean_precision
 from anomalib_patchgan.report.robustness import Curve, label
 from anomalib_patchgan.report.scores import ROC_GRID
-from anomalib_patchgan.report.verdict import points
+from anomalib_patchgan.report.verdict import bracketed_points, points
 
 
 def roc_figure(data: DataResult) -> Drawing | None:
@@ -199,8 +199,8 @@ def differences_figure(entries: Sequence[Entry], axis: str) -> Drawing | None:
                 markersize=6,
                 markerfacecolor=PAPER if one.hollow else colour,
             )
-            low, high = points(interval.low), points(interval.high)
-            drawn.tip(disc, f"{one.name}: {points(one.difference.value)} points [{low}, {high}], {one.verdict}")
+            difference = f"{points(one.difference.value)} points {bracketed_points(interval)}"
+            drawn.tip(disc, f"{one.name}: {difference}, {one.verdict}")
         _name_rows(axes, [one.name for one in entries])
         axes.set_xlabel(axis)
         return drawn.finish()

@@ -6,7 +6,7 @@
 from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Span, Table, bracketed, percent, share
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult
 from anomalib_patchgan.report.scores import SPECIFICITY
-from anomalib_patchgan.report.verdict import points, signed_points
+from anomalib_patchgan.report.verdict import bracketed_points, signed_points
 
 
 def protocol_of(data: DataResult) -> str:
@@ -62,9 +62,7 @@ def _lead(data: DataResult, row: ModelResult) -> Cell:
     one = next((one for one in data.comparisons if one.model == row.model), None)
     if one is None:
         return Cell(MISSING)
-    interval = one.difference.interval
-    bounds = f"[{points(interval.low)}, {points(interval.high)}]"
-    return Cell(signed_points(one.difference.value), f"{bounds} {one.verdict}")
+    return Cell(signed_points(one.difference.value), f"{bracketed_points(one.difference.interval)} {one.verdict}")
 
 
 def seed_table(data: DataResult) -> Table | None:

@@ -12,7 +12,7 @@ import numpy as np
 from anomalib_patchgan import evaluation
 from anomalib_patchgan.report.cells import MISSING, Cell, Row, Table
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult
-from anomalib_patchgan.report.verdict import points
+from anomalib_patchgan.report.verdict import bracketed_points, points
 from anomalib_patchgan.store import Run
 
 READING = (
@@ -132,7 +132,7 @@ def _cells(curve: Curve) -> tuple[Cell, ...]:
         Cell(curve.model),
         Cell(f"{curve.clean:.3f}"),
         *(Cell(f"{value:.3f}") for value in curve.auroc),
-        Cell(drop, f"[{points(interval.low)}, {points(interval.high)}]" if interval else ""),
+        Cell(drop, bracketed_points(interval)),
         Cell(f"{curve.clean_pixel:.3f} → {last:.3f}" if has_pixels else "no map"),
     )
 

@@ -39,8 +39,13 @@ def points(value: float) -> str:
 
 
 def signed_points(value: float) -> str:
-    """The same of a difference, with a plus sign where it is positive."""
+    """A difference in percentage points, with a plus sign where it is positive."""
     return f"{'+' if value > 0.0 else ''}{points(value)}"
+
+
+def bracketed_points(interval: evaluation.Interval | None) -> str:
+    """An interval of a difference in percentage points in brackets, or nothing."""
+    return "" if interval is None else f"[{points(interval.low)}, {points(interval.high)}]"
 
 
 def verdict_headline(data: DataResult, method: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from anomalib_patchgan.evaluation import Difference, Interval
 from anomalib_patchgan.report.examples import choose
 from anomalib_patchgan.report.findings import Comparison, DataResult, Findings, ModelResult
-from anomalib_patchgan.report.verdict import overall_verdict, points, verdict_headline
+from anomalib_patchgan.report.verdict import bracketed_points, overall_verdict, points, signed_points, verdict_headline
 
 
 def test_examples_are_chosen_by_rank_by_lesion_and_by_threshold():
@@ -31,6 +31,12 @@ def test_without_a_threshold_nothing_is_called_missed():
 @pytest.mark.parametrize(("value", "text"), [(0.0312, "3.1"), (-0.0312, "−3.1"), (-0.0001, "0.0")])
 def test_points_have_a_true_minus_and_no_negative_zero(value, text):
     assert points(value) == text
+
+
+def test_a_difference_has_its_sign_and_its_interval_brackets():
+    assert [signed_points(value) for value in (0.04, -0.04, 0.0)] == ["+4.0", "−4.0", "0.0"]
+    assert bracketed_points(Interval(-0.012, 0.069, 2000)) == "[−1.2, 6.9]"
+    assert bracketed_points(None) == ""
 
 
 def against(model, verdict, role="comparator"):
