@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
@@ -132,11 +131,11 @@ def read_manifest(path: Path) -> ManifestTable:
     names_subjects = any(values["subject_id"] for _, values in cells)
     is_split = any(values["split"] for _, values in cells)
     rows = []
-    used: Counter[str] = Counter()
+    used: set[str] = set()
     for line, values in cells:
-        row = _read_row(path, line, values, names_subjects, is_split)
-        used[row.name] += 1
-        rows.append(row if used[row.name] == 1 else _renamed(row))
+        row = _read_row(path, line, values, names_subjects, is_split, used)
+        used.add(row.name)
+        rows.append(row)
     _check_images(path, rows)
     _check_groups(path, rows)
     return ManifestTable(path, tuple(rows), names_subjects)
@@ -178,7 +177,9 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         raise InputError(f"{path}, line 1: found a column twice ({found}), expected each once.")
 
 
-def _read_row(path: Path, line: int, values: dict[str, str], names_subjects: bool, is_split: bool) -> ManifestRow:
+def _read_row(
+    path: Path, line: int, values: dict[str, str], names_subjects: bool, is_split: bool, used: set[str]
+) -> ManifestRow:
     where = f"{path}, line {line}"
     if not values["image"]:
         raise InputError(f"{where}: found no image, expected its path.")
@@ -196,6 +197,9 @@ def _read_row(path: Path, line: int, values: dict[str, str], names_subjects: boo
     image = _locate(path, line, values["image"])
     mask = _locate(path, line, values["mask"]) if values["mask"] else None
     name = _name_of(values["image"])
+    # Images of which the names differ only in what cannot be in the name of a file.
+    while name in used:
+        name = f"{name}_line{line}"
     return ManifestRow(line, name, image, mask, label, values["subject_id"] or name, split)
 
 
@@ -214,13 +218,6 @@ def _name_of(written: str) -> str:
     name = "/".join(part for part in path.with_suffix("").parts if part not in (path.anchor, "..", "."))
     fit = _UNFIT_FOR_A_FILE_NAME.sub("_", name.removesuffix(".nii"))
     return fit[-_LONGEST_NAME:].strip("_") or "image"
-
-
-def _renamed(row: ManifestRow) -> ManifestRow:
-    """Tell apart images of which the names differ only in what cannot be in the name of a file."""
-    name = f"{row.name}_line{row.line}"
-    subject = name if row.subject == row.name else row.subject
-    return ManifestRow(row.line, name, row.image, row.mask, row.label, subject, row.split)
 
 
 def _check_images(path: Path, rows: Iterable[ManifestRow]) -> None:
