@@ -38,7 +38,7 @@ def score_under_artefacts(
 
     Returns:
         Raw scores with the columns ``artefact, severity, sample_id, raw_score``, and ``artefact, severity,
-        pixel_average_precision``, or None for a model that gives no maps.
+        pixel_average_precision``, or None for a model that gives no maps and for a collection without masks.
     """
     scores, pixels = [], []
     unmoved: NDArray[np.bool_] | None = None
@@ -60,7 +60,7 @@ def score_under_artefacts(
             except RuntimeError as error:
                 raise RuntimeError(f"under {kind} at severity {severity}, {error}") from error
             scores.append(raw_scores.assign(artefact=kind, severity=severity))
-            if maps is None:
+            if maps is None or datamodule.test_data.task == "classification":
                 continue
             if ARTEFACTS[kind].moves_lesion:
                 masks = _lesions(dataset)

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from torchvision.transforms.v2 import Transform
 
@@ -36,12 +35,9 @@ from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import PatchProtocol, SliceProtocol, SubjectProtocol, SubjectStack
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import VolumeHeader, read_volume_header
+from anomalib_patchgan.io import check_same_grid, read_volume_header
 
 _SLICE_IMAGE_SIZE = 128
-# Registered volumes share their grid; more than this is no rounding of a header.
-_SPACING_TOLERANCE = 0.01
-_CENTRE_TOLERANCE_MM = 1.0
 
 
 class BraTSDataModule(MedicalDataModule):
@@ -262,7 +258,7 @@ class BraTSDataModule(MedicalDataModule):
         first, *others = (files.modality(name) for name in self.modalities)
         expected = read_volume_header(first)
         for path in (*others, *([segmentation] if segmentation else [])):
-            _check_grid(path, read_volume_header(path), expected, first.name)
+            check_same_grid(path, read_volume_header(path), expected, first.name)
         intensities = tuple(prepare_intensities(path, self.cache_dir) for path in (first, *others))
         lesions = prepare_lesions(segmentation, self.cache_dir, LESION_LABELS) if segmentation else None
         return SubjectStack(files.subject, intensities, lesions, intensities[0].central_window(self.field_of_view))
@@ -369,30 +365,3 @@ def _check_normal_root(normal_root: Path | str | None, protocol: str) -> Path | 
             "parts of patients; the protocol 'subject' uses it."
         )
     return Path(normal_root) if normal_root is not None else None
-
-
-def _check_grid(path: Path, found: VolumeHeader, expected: VolumeHeader, first: str) -> None:
-    """Refuse a volume that does not lie voxel on voxel over the first one, whatever the orientation of either."""
-    if found.shape != expected.shape:
-        raise InputError(f"{path}: found {_axes(found.shape)}, expected {_axes(expected.shape)} as in {first}.")
-    if not np.allclose(found.spacing, expected.spacing, rtol=_SPACING_TOLERANCE):
-        raise InputError(
-            f"{path}: found voxels of {_mm(found.spacing)}, expected {_mm(expected.spacing)} as in {first}."
-        )
-    if np.abs(np.subtract(found.centre, expected.centre)).max() > _CENTRE_TOLERANCE_MM:
-        raise InputError(
-            f"{path}: found a volume whose centre lies at {_point(found.centre)}, expected {_point(expected.centre)} "
-            f"to within {_CENTRE_TOLERANCE_MM:g} mm as in {first}."
-        )
-
-
-def _axes(shape: tuple[int, int, int]) -> str:
-    return f"{shape[0]} slices of {shape[1]} x {shape[2]}"
-
-
-def _mm(lengths: tuple[float, float, float]) -> str:
-    return " x ".join(f"{length:g}" for length in lengths) + " mm"
-
-
-def _point(position: tuple[float, float, float]) -> str:
-    return "(" + ", ".join(f"{coordinate:.1f}" for coordinate in position) + ") mm"

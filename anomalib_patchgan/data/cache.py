@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Raised when what is written below changes its meaning, so that older entries are not read.
-_FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 _ARRAY_NAME = "array.npy"
 _FACTS_NAME = "facts.json"
 _UNFINISHED_NAME = "unfinished"
@@ -89,7 +89,7 @@ def entry_folder(cache_dir: Path, source: Path, settings: dict[str, Any]) -> Pat
         source: The file that the array is prepared from.
         settings: What else determines the array; JSON-able.
     """
-    identity = [_FORMAT_VERSION, source_sha256(cache_dir, source), settings]
+    identity = [FORMAT_VERSION, source_sha256(cache_dir, source), settings]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return cache_dir / "prepared" / digest[:2] / digest[2:34]
 

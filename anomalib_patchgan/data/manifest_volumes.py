@@ -15,11 +15,12 @@ import pandas as pd
 
 from anomalib_patchgan.data.base import Assembly
 from anomalib_patchgan.data.brats_selection import StackReader
+from anomalib_patchgan.data.cache import FORMAT_VERSION
 from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, AxialSliceProtocol, SliceProtocol, SubjectStack
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import read_dicom_series, read_volume_header, write_volume
+from anomalib_patchgan.io import check_same_grid, read_dicom_grid, read_volume_header, write_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 # More than this share of voxels that are not zero, and the volume has no background.
 _LARGEST_BODY = 0.95
-_SPACING_TOLERANCE = 0.01
 _LESION_LABELS = {0: "healthy", **dict.fromkeys((*range(1, 10), 255), "lesion")}
 
 
@@ -124,14 +124,7 @@ class VolumePreparation:
     def _mask(self, path: Path, expected: VolumeHeader, image_name: str) -> Path:
         """The file of a mask, which lies voxel on voxel over its image."""
         mask = self._nifti(path)
-        found = read_volume_header(mask)
-        if found.shape != expected.shape:
-            raise InputError(f"{path}: found the shape {found.shape}, expected {expected.shape} as in {image_name}.")
-        if max(abs(a / b - 1) for a, b in zip(found.spacing, expected.spacing, strict=True)) > _SPACING_TOLERANCE:
-            raise InputError(
-                f"{path}: found voxels of {_millimetres(found.spacing)} mm, expected "
-                f"{_millimetres(expected.spacing)} as in {image_name}."
-            )
+        check_same_grid(path, read_volume_header(mask), expected, image_name)
         return mask
 
     def _nifti(self, path: Path) -> Path:
@@ -140,10 +133,10 @@ class VolumePreparation:
             return path
         files = sorted(file for file in path.iterdir() if file.is_file())
         status = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-        digest = hashlib.sha256(json.dumps([str(path.resolve()), status]).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps([FORMAT_VERSION, str(path.resolve()), status]).encode()).hexdigest()
         target = self.cache_dir / "series" / f"{digest[:32]}.nii"
         if not target.is_file():
-            write_volume(target, read_dicom_series(path))
+            write_grid(target, read_dicom_grid(path))
         return target
 
 
@@ -197,7 +190,3 @@ def assemble_volumes(
         findings=outcome.findings,
         spare=spare,
     )
-
-
-def _millimetres(spacing: tuple[float, float, float]) -> str:
-    return " x ".join(f"{along:g}" for along in spacing)

@@ -48,6 +48,14 @@ class SubjectStack:
             return np.zeros(self.intensities[0].shape[0], dtype=np.int64)
         return np.asarray(self.lesions.counts, dtype=np.int64)
 
+    @property
+    def lesion_counts_in_view(self) -> NDArray[np.int64]:
+        """Lesion pixels of every slice that lie in the field of view, ``[slices]``."""
+        counts = self.lesion_counts
+        for index in np.flatnonzero(counts):
+            counts[index] = np.count_nonzero(self.read_lesion(int(index), self.field_of_view))
+        return counts
+
     def read_lesion(self, slice_index: int, window: Window) -> NDArray[np.bool_]:
         """Read a window of the lesion mask, bool ``[window.height, window.width]``.
 
@@ -134,10 +142,10 @@ class AxialSliceProtocol(ABC):
             the highest slice with brain, ``brain_area`` in mm2).
         """
         brain = np.asarray(stack.intensities[0].counts)
-        lesion = stack.lesion_counts
+        lesion = stack.lesion_counts_in_view
         with_brain = np.flatnonzero(brain)
         lowest, highest = int(with_brain[0]), int(with_brain[-1])
-        with_lesion = np.flatnonzero(lesion)
+        with_lesion = np.flatnonzero(stack.lesion_counts)
         window = stack.field_of_view
         sampled = stack.sampled_slices(self.slice_spacing)
         excluded = Counter({"slice between the sampled slices": len(brain) - len(sampled)})
@@ -174,6 +182,8 @@ class AxialSliceProtocol(ABC):
             return "slice with too little brain"
         if 0 < lesion_area < self.minimum_lesion_area:
             return "slice with too little lesion"
+        if lesion_area == lesion_distance == 0:
+            return "slice with its lesion outside the field of view"
         return self.reason_against_normal(stack, lesion_distance) if lesion_area == 0 else None
 
     def select_test(self, samples: pd.DataFrame) -> Eligibility:

@@ -147,7 +147,7 @@ class ImagePreparation:
             InputError: If a file cannot be read, the image shows nothing, or mask and label do not agree.
         """
         for path in (record.image, record.mask):
-            if path is not None and not path.exists():
+            if path is not None and not path.is_file():
                 raise InputError(f"{path}: found no such file, expected an image.")
         declared = None if self.declared is None else [self.declared.low, self.declared.high]
         settings: dict[str, Any] = {"kind": "whole image", "size": self.image_size, "declared": declared}

@@ -25,6 +25,8 @@ from anomalib_patchgan.io import (
     NativeSpace,
     axial_volume,
     balance_colours,
+    check_same_grid,
+    header_of,
     read_dicom_grid,
     read_photograph,
     read_photograph_size,
@@ -47,7 +49,6 @@ MAP_CODES = 65535
 # Codes of images in the cache of the datamodules: what a model was trained on went through them.
 _IMAGE_CODES = 65535
 _DEEP_MODES = ("I", "F")
-_SPACING_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -247,14 +248,8 @@ class VolumePreparation:
         volume, space = _read_native(files[0])
         channels = [scale_volume(files[0], volume, declared)]
         for path in files[1:]:
-            other, _ = _read_native(path)
-            if other.data.shape != volume.data.shape or not np.allclose(
-                other.spacing, volume.spacing, rtol=_SPACING_TOLERANCE
-            ):
-                raise InputError(
-                    f"{path}: found {other.data.shape} voxels, expected {volume.data.shape} as in {files[0].name}, of "
-                    "the same spacing."
-                )
+            other, other_space = _read_native(path)
+            check_same_grid(path, header_of(other_space.image), header_of(space.image), files[0].name)
             channels.append(scale_volume(path, other, declared))
         first = channels[0]
         whole = first.central_window(self.field_of_view)

@@ -4,7 +4,7 @@
 """Readers of volumes, DICOM, photographs, rasters and masks, and intensity scaling. Nothing here needs torch."""
 
 from anomalib_patchgan.io.colour import balance_colours, skin_balance
-from anomalib_patchgan.io.dicom import axial_volume, is_dicom, read_dicom_grid, read_dicom_series
+from anomalib_patchgan.io.dicom import axial_volume, is_dicom, read_dicom_grid
 from anomalib_patchgan.io.images import (
     read_mask,
     read_photograph,
@@ -16,8 +16,16 @@ from anomalib_patchgan.io.images import (
 )
 from anomalib_patchgan.io.intensity import IntensityRange, tissue_range
 from anomalib_patchgan.io.native_space import NativeSpace
-from anomalib_patchgan.io.nifti import ReadBuffer, Volume, VolumeHeader, read_volume, read_volume_header
-from anomalib_patchgan.io.nifti_writer import write_volume
+from anomalib_patchgan.io.nifti import (
+    ReadBuffer,
+    Volume,
+    VolumeHeader,
+    check_same_grid,
+    header_of,
+    read_volume,
+    read_volume_header,
+)
+from anomalib_patchgan.io.nifti_writer import write_grid
 from anomalib_patchgan.io.raster import Raster, read_raster, read_raster_mask, scale_raster
 from anomalib_patchgan.io.whole_file import write_whole
 
@@ -30,9 +38,10 @@ __all__ = [
     "VolumeHeader",
     "axial_volume",
     "balance_colours",
+    "check_same_grid",
+    "header_of",
     "is_dicom",
     "read_dicom_grid",
-    "read_dicom_series",
     "read_mask",
     "read_photograph",
     "read_photograph_size",
@@ -46,7 +55,7 @@ __all__ = [
     "size_with_shorter_side",
     "skin_balance",
     "tissue_range",
+    "write_grid",
     "write_png",
-    "write_volume",
     "write_whole",
 ]

@@ -66,30 +66,19 @@ def is_dicom(path: Path) -> bool:
     return _head(path)[_MAGIC_OFFSET:] == _MAGIC
 
 
-def read_dicom(path: Path) -> DicomPicture:
+def read_dicom(path: Path, as_stored: bool = False) -> DicomPicture:
     """Read the pixels of a file: rescaled, ``MONOCHROME1`` inverted, colours as RGB, no window applied.
 
     Args:
         path: A DICOM file.
+        as_stored: Whether pixels are neither rescaled nor inverted, as in a mask that was given the header of its
+            image.
 
     Raises:
         InputError: If the file is damaged, holds no picture, or needs a codec that is not installed.
     """
     dataset = _open(path)
-    return _decode(path, dataset)
-
-
-def read_dicom_series(folder: Path) -> Volume:
-    """Read the slices of one series as a stack of axial slices, whatever their orientation and file names.
-
-    Args:
-        folder: Folder with one file a slice, and no other DICOM files.
-
-    Raises:
-        InputError: If the folder holds no DICOM file, files of several series or orientations, a slice twice, a file
-            that is empty or was cut before its content, or if a slice is missing.
-    """
-    return axial_volume(read_dicom_grid(folder))
+    return _decode(path, dataset, as_stored)
 
 
 def axial_volume(grid: nibabel.Nifti1Image) -> Volume:
@@ -115,7 +104,8 @@ def read_dicom_grid(folder: Path) -> nibabel.Nifti1Image:
         Voxels ``[columns, rows, slices]`` and their affine matrix.
 
     Raises:
-        InputError: As :func:`read_dicom_series`.
+        InputError: If the folder holds no DICOM file, files of several series or orientations, a slice twice, a file
+            that is empty or was cut before its content, or if a slice is missing.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: found no such folder, expected one with the DICOM files of a series.")
@@ -173,7 +163,7 @@ def _is_directory(dataset: FileDataset) -> bool:
     return dataset.file_meta.get("MediaStorageSOPClassUID") == _DIRECTORY_CLASS
 
 
-def _decode(path: Path, dataset: FileDataset) -> DicomPicture:
+def _decode(path: Path, dataset: FileDataset, as_stored: bool = False) -> DicomPicture:
     if "PixelData" not in dataset:
         raise InputError(f"{path}: found DICOM without pixels, expected an image.")
     photometric = str(dataset.get("PhotometricInterpretation", ""))
@@ -188,10 +178,10 @@ def _decode(path: Path, dataset: FileDataset) -> DicomPicture:
         bits = int(dataset.BitsStored)
         coloured = photometric in _COLOURS
         frames = stored if stored.ndim == (4 if coloured else 3) else stored[None]
-        if photometric == _INVERTED_GREY:
+        if photometric == _INVERTED_GREY and not as_stored:
             # The largest and the smallest value that the stored bits can hold change places.
             frames = (-1 if dataset.PixelRepresentation else 2**bits - 1) - frames.astype(np.int64)
-        values = frames if coloured else apply_modality_lut(frames, dataset)
+        values = frames if coloured or as_stored else apply_modality_lut(frames, dataset)
     except _READING_ERRORS as error:
         raise InputError(f"{path}: found pixels that cannot be read ({error}), expected a whole file.") from error
     result = np.asarray(values, dtype=np.float32)

@@ -49,6 +49,9 @@ _ENDINGS = (".nii", ".nii.gz")
 _LARGEST_RATIO = 1032
 _PIECE_READ = 1 << 20
 _PIECE_HELD = 1 << 21
+# Registered volumes share their grid; more than this is no rounding of a header.
+_SPACING_TOLERANCE = 0.01
+_CENTRE_TOLERANCE_MM = 1.0
 
 
 @dataclass(frozen=True)
@@ -108,15 +111,49 @@ def read_volume_header(path: Path) -> VolumeHeader:
     Raises:
         InputError: If the file cannot be read as a volume with three axes.
     """
-    image, orientation = _open(path)
-    order = np.argsort(orientation[:, 0])
-    shape = [image.shape[axis] for axis in order]
+    image, _ = _open(path)
+    return header_of(image)
+
+
+def header_of(image: Nifti1Image) -> VolumeHeader:
+    """Say in axial order what the header of a grid of voxels tells.
+
+    Args:
+        image: Voxels with three axes in any orientation.
+    """
+    orientation = nibabel.io_orientation(image.affine)
+    shape = [image.shape[axis] for axis in np.argsort(orientation[:, 0])]
     middle = nibabel.affines.apply_affine(image.affine, (np.asarray(image.shape) - 1) / 2)
     return VolumeHeader(
         (shape[2], shape[1], shape[0]),
         _axial_spacing(image, orientation),
         (float(middle[0]), float(middle[1]), float(middle[2])),
     )
+
+
+def check_same_grid(path: Path, found: VolumeHeader, expected: VolumeHeader, first: str) -> None:
+    """Refuse a volume that does not lie voxel on voxel over another one, whatever the orientation of either.
+
+    Args:
+        path: The volume, for the message.
+        found: Its header.
+        expected: Header of the other one.
+        first: Name of the other one, for the message.
+
+    Raises:
+        InputError: If shape, spacing (by more than 1 %) or centre (by more than 1 mm) differ.
+    """
+    if found.shape != expected.shape:
+        raise InputError(f"{path}: found {_axes(found.shape)}, expected {_axes(expected.shape)} as in {first}.")
+    if not np.allclose(found.spacing, expected.spacing, rtol=_SPACING_TOLERANCE):
+        raise InputError(
+            f"{path}: found voxels of {_mm(found.spacing)}, expected {_mm(expected.spacing)} as in {first}."
+        )
+    if np.abs(np.subtract(found.centre, expected.centre)).max() > _CENTRE_TOLERANCE_MM:
+        raise InputError(
+            f"{path}: found a volume whose centre lies at {_point(found.centre)}, expected {_point(expected.centre)} "
+            f"to within {_CENTRE_TOLERANCE_MM:g} mm as in {first}."
+        )
 
 
 def read_volume(path: Path, buffer: ReadBuffer | None = None) -> Volume:
@@ -230,3 +267,15 @@ def _scaled(voxels: NDArray[Any], proxy: ArrayProxy) -> NDArray[Any]:
 def _axial_spacing(image: Nifti1Image, orientation: NDArray[np.float64]) -> tuple[float, float, float]:
     sizes = nibabel.affines.voxel_sizes(image.affine)[np.argsort(orientation[:, 0])]
     return float(sizes[2]), float(sizes[1]), float(sizes[0])
+
+
+def _axes(shape: tuple[int, int, int]) -> str:
+    return f"{shape[0]} slices of {shape[1]} x {shape[2]}"
+
+
+def _mm(lengths: tuple[float, float, float]) -> str:
+    return " x ".join(f"{length:g}" for length in lengths) + " mm"
+
+
+def _point(position: tuple[float, float, float]) -> str:
+    return "(" + ", ".join(f"{coordinate:.1f}" for coordinate in position) + ") mm"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from anomalib_patchgan.io.dicom import DicomPicture
+
 # What each of Pillow's modes is read as (None: as it is), and the bits of its samples. Transparency is dropped.
 _MODES: dict[str, tuple[str | None, int]] = {
     "1": ("L", 8),
@@ -70,13 +72,7 @@ def read_raster(path: Path) -> Raster:
         raise InputError(f"{path}: found a folder, expected the file of an image.")
     if path.is_file() and is_dicom(path):
         picture = read_dicom(path)
-        if len(picture.frames) != 1:
-            raise InputError(
-                f"{path}: found {len(picture.frames)} frames, expected one image; export the frames one by one."
-            )
-        frame = picture.frames[0]
-        channels = frame[None] if frame.ndim == 2 else frame.transpose(2, 0, 1)
-        return Raster(np.ascontiguousarray(channels), picture.bits)
+        return Raster(_only_frame(path, picture), picture.bits)
     with reading_image(path), Image.open(path) as opened:
         _refuse_what_pillow_would_cut(path, opened)
         mode, bits = _MODES[opened.mode]
@@ -93,8 +89,8 @@ def read_raster(path: Path) -> Raster:
 def read_raster_mask(path: Path) -> NDArray[np.bool_]:
     """Read a mask in which every value but zero means lesion.
 
-    Masks of 0 and 1, of 0 and 255, and of several labels are all read right. A JPEG is refused, since its compression
-    leaves small values around every edge.
+    Masks of 0 and 1, of 0 and 255, and of several labels are all read right. Of DICOM, the values count as they are
+    stored. A JPEG is refused, since its compression leaves small values around every edge.
 
     Args:
         path: PNG or TIFF file, or a DICOM file of one frame.
@@ -103,13 +99,21 @@ def read_raster_mask(path: Path) -> NDArray[np.bool_]:
         The mask, bool ``[rows, columns]``.
 
     Raises:
-        InputError: If the file cannot be read, or is a JPEG.
+        InputError: If the file cannot be read, is a JPEG, or has a palette by which other pixels are black than those
+            of 0.
     """
-    if path.is_file() and not is_dicom(path):
-        with reading_image(path), Image.open(path) as opened:
-            if opened.format == "JPEG":
-                raise InputError(f"{path}: found a JPEG, expected a mask in a format without loss, such as PNG.")
-    return (read_raster(path).values != 0).any(axis=0)
+    if path.is_file() and is_dicom(path):
+        return (_only_frame(path, read_dicom(path, as_stored=True)) != 0).any(axis=0)
+    mask = (read_raster(path).values != 0).any(axis=0)
+    with reading_image(path), Image.open(path) as opened:
+        if opened.format == "JPEG":
+            raise InputError(f"{path}: found a JPEG, expected a mask in a format without loss, such as PNG.")
+        if opened.mode == "P" and not np.array_equal(mask, np.asarray(opened) != 0):
+            raise InputError(
+                f"{path}: found a palette in which not 0 alone is black, expected a mask without palette, or one that "
+                "leaves no doubt about what is lesion."
+            )
+    return mask
 
 
 def scale_raster(raster: Raster, declared: IntensityRange | None) -> NDArray[np.float32] | None:
@@ -131,6 +135,15 @@ def scale_raster(raster: Raster, declared: IntensityRange | None) -> NDArray[np.
         return raster.values / np.float32(255)
     found = declared or tissue_range(raster.values[raster.values != 0])
     return None if found is None else found.scale(raster.values)
+
+
+def _only_frame(path: Path, picture: DicomPicture) -> NDArray[np.float32]:
+    if len(picture.frames) != 1:
+        raise InputError(
+            f"{path}: found {len(picture.frames)} frames, expected one image; export the frames one by one."
+        )
+    frame = picture.frames[0]
+    return np.ascontiguousarray(frame[None] if frame.ndim == 2 else frame.transpose(2, 0, 1))
 
 
 def _refuse_what_pillow_would_cut(path: Path, opened: Image.Image) -> None:

@@ -42,7 +42,16 @@ def write_dicom(
     return path
 
 
-def write_series(folder, volume, row=(1, 0, 0), column=(0, 1, 0), spacing=(2.0, 1.5), distance=3.0, skip=()):
+def write_series(
+    folder,
+    volume,
+    row=(1, 0, 0),
+    column=(0, 1, 0),
+    spacing=(2.0, 1.5),
+    distance=3.0,
+    skip=(),
+    origin=(-30.0, -20.0, 10.0),
+):
     """Write int16 slices [slices, rows, columns] at equal steps along their normal, named in the opposite order."""
     normal = np.cross(row, column)
     for index, pixels in enumerate(volume):
@@ -52,7 +61,7 @@ def write_series(folder, volume, row=(1, 0, 0), column=(0, 1, 0), spacing=(2.0, 
             folder / f"IM{len(volume) - index:04d}",
             pixels,
             ImageOrientationPatient=[*map(float, row), *map(float, column)],
-            ImagePositionPatient=[float(value) for value in np.array([-30.0, -20.0, 10.0]) + index * distance * normal],
+            ImagePositionPatient=[float(value) for value in np.array(origin) + index * distance * normal],
             PixelSpacing=list(spacing),
         )
     return folder

@@ -67,19 +67,19 @@ class ArtefactDataset(Dataset):
             index: Row of the sample table.
 
         Returns:
-            Image in [0, 1], float32 ``[3, height, width]``, mask, bool ``[height, width]``, and label, after the data
-            set's augmentations. The label is that of the sample, even if a turn should have moved a lesion at the
-            border out of the image.
+            Image in [0, 1], float32 ``[3, height, width]``, mask, bool ``[height, width]``, unless the collection has
+            none, and label, after the data set's augmentations. The label is that of the sample, even if a turn should
+            have moved a lesion at the border out of the image.
         """
         item = self._before_augmentations[index]
         image, lesion = self._under_artefact(index, item)
-        mask = Mask(lesion.to(torch.uint8))
+        mask = None if item.gt_mask is None else Mask(lesion.to(torch.uint8))
         if self.dataset.augmentations:
             image, mask = self.dataset.augmentations(Image(image), mask)
-        return item.update(image=image, gt_mask=Mask(mask))
+        return item.update(image=image, gt_mask=mask)
 
     def lesion(self, index: int) -> Tensor:
-        """Read the lesion mask of a sample as the artefact leaves it.
+        """Read the lesion mask of a sample, of a collection with masks, as the artefact leaves it.
 
         Args:
             index: Row of the sample table.
@@ -94,6 +94,9 @@ class ArtefactDataset(Dataset):
 
     def _under_artefact(self, index: int, item: ImageItem) -> tuple[Tensor, Tensor]:
         image = torch.as_tensor(item.image).as_subclass(Tensor)
-        lesion = item.gt_mask.as_subclass(Tensor).bool()
+        if item.gt_mask is None:
+            lesion = torch.zeros(image.shape[1:], dtype=torch.bool)
+        else:
+            lesion = item.gt_mask.as_subclass(Tensor).bool()
         scan = self._slices[index] >= 0 or is_grey(image)
         return apply_artefact(image, lesion, self.artefact, self.severity, self._sample_ids[index], scan)

@@ -13,7 +13,7 @@ from anomalib_patchgan.store import Store
 ARTEFACTS = {"kinds": ["noise", "rotation"], "severities": [1, 5]}
 
 
-def run_suite(folder, artefacts, model="TinyModel"):
+def run_suite(folder, artefacts, model="TinyModel", data="TinyData"):
     """Run the tiny model once on a folder of its own and return its run and its data record."""
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "file").write_text("content")
@@ -25,7 +25,7 @@ def run_suite(folder, artefacts, model="TinyModel"):
         "seeds": [0],
         "store": str(folder / "store"),
         "report": str(folder / "report"),
-        "data": {"squares": {"class_path": "tiny_benchmark.TinyData", "init_args": init_args}},
+        "data": {"squares": {"class_path": f"tiny_benchmark.{data}", "init_args": init_args}},
         "models": {"Tiny": {"class_path": f"tiny_benchmark.{model}", "trainer": {"max_epochs": 2}}},
         "artefacts": artefacts,
     }
@@ -81,6 +81,13 @@ def test_maps_of_a_model_that_resizes_are_measured_at_the_size_of_the_data_set(t
     run, _ = run_suite(tmp_path, {"kinds": ["rotation"], "severities": [1]}, "ResizingModel")
     assert run.maps.shape[1:] == (16, 16)
     assert len(run.artefact_pixels) == 1
+
+
+def test_a_collection_without_masks_is_scored_by_image_alone(tmp_path):
+    run, record = run_suite(tmp_path, ARTEFACTS, data="UnmaskedData")
+    assert len(run.artefacts) == 4 * len(record.samples)
+    assert run.artefact_pixels is None
+    assert (tmp_path / "report" / "robustness.csv").is_file()
 
 
 def test_suite_that_asks_for_no_artefacts_stores_and_reports_none(clean, tested):

@@ -159,6 +159,23 @@ class LeakingData(TinyData):
         return assembly
 
 
+class UnmaskedReader:
+    fingerprint = "unmasked"
+
+    def read(self, sample: Any) -> tuple[np.ndarray, None]:
+        return TinyReader().read(sample)[0], None
+
+
+class UnmaskedData(TinyData):
+    """A collection that knows nothing of pixels."""
+
+    def _assemble(self) -> Assembly:
+        assembly = super()._assemble()
+        assembly.samples["lesion_fraction"] = float("nan")
+        assembly.reader, assembly.has_masks = UnmaskedReader(), False
+        return assembly
+
+
 class MemorisingModel(TinyModel):
     """The distance to the nearest training image."""
 

@@ -226,6 +226,16 @@ def test_the_wrapped_data_set_keeps_order_labels_and_table(dataset):
 
 
 @pytest.mark.parametrize("kind", ["noise", "rotation"])
+def test_a_collection_without_masks_stays_one(dataset, kind, monkeypatch):
+    masked = ArtefactDataset(dataset, kind, 3)[0]
+    monkeypatch.setattr(BrainReader, "read", lambda _, sample: (brain(sample["top"])[0][:1].numpy(), None))
+    wrapped = ArtefactDataset(dataset, kind, 3)
+    assert wrapped[0].gt_mask is None
+    assert torch.equal(wrapped[0].image, masked.image)
+    assert wrapped.collate_fn([wrapped[0], wrapped[1]]).gt_mask is None
+
+
+@pytest.mark.parametrize("kind", ["noise", "rotation"])
 def test_an_artefact_comes_before_the_resizing_of_a_model(dataset, kind):
     plain = ArtefactDataset(dataset, kind, 4)
     resize = Resize((2 * SIDE, 2 * SIDE))

@@ -16,8 +16,9 @@ from jsonargparse import ArgumentParser
 from PIL import Image
 
 from anomalib_patchgan.data import Manifest
+from anomalib_patchgan.data.manifest_table import read_manifest
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import read_volume
+from anomalib_patchgan.io import read_volume, read_volume_header
 
 HEADER = ("image", "mask", "label", "subject_id", "split")
 
@@ -183,6 +184,26 @@ class TestImages:
         names = [name for data in groups_of(module) for name in data.samples["sample_id"]]
         assert len(set(names)) == len(names) == 20
 
+    def test_a_subject_with_the_name_of_its_images_stays_one_subject(self, tmp_path):
+        path = write_images(tmp_path / "data", 4, 0)
+        rows = []
+        for number, row in enumerate(rows_of(path)):
+            (path.parent / row[0]).rename(path.parent / f"p1.{number}")
+            rows.append([f"p1.{number}", "", "normal", "p1", ""])
+        assert list(read_manifest(write_csv(path, rows)).subjects()) == ["p1"]
+        rows[1][4], rows[0][4] = "test", "train"
+        rows[2][4] = rows[3][4] = "train"
+        with pytest.raises(InputError, match="found the subject p1 in test, expected train"):
+            read_manifest(write_csv(path, rows))
+
+    def test_a_name_made_for_a_line_is_not_taken_twice(self, tmp_path):
+        path = write_images(tmp_path / "data", 3, 0)
+        rows = rows_of(path)
+        for row, name in zip(rows, ("a b.png", "a_b.png", "a_b_line3.png"), strict=True):
+            (path.parent / row[0]).rename(path.parent / name)
+            row[0] = name
+        assert len({row.name for row in read_manifest(write_csv(path, rows)).rows}) == 3
+
     def test_one_damaged_image_of_a_hundred_is_listed(self, tmp_path):
         path = write_images(tmp_path / "data", 100, 10)
         (path.parent / "images" / "03.png").write_bytes(b"broken")
@@ -246,7 +267,10 @@ class TestVolumes:
         expected = module_of(path, tmp_path)
         rows = rows_of(path)
         volume = read_volume(path.parent / rows[0][0])
-        series_writer(path.parent / "dicom", volume.data.astype(np.int16), spacing=(4, 4), distance=4)
+        right, front, head = read_volume_header(path.parent / rows[0][0]).centre
+        # Where the first voxel lies; DICOM counts to the left and to the back.
+        origin = np.array([-right, -front, head]) - 4 * (np.array(volume.data.shape[::-1]) - 1) / 2
+        series_writer(path.parent / "dicom", volume.data.astype(np.int16), spacing=(4, 4), distance=4, origin=origin)
         rows[0][0] = "dicom"
         found = module_of(write_csv(path, rows), tmp_path)
         for ours, theirs in zip(groups_of(found), groups_of(expected), strict=True):
@@ -303,6 +327,15 @@ class TestVolumes:
         full = np.random.default_rng(0).integers(1, 1000, (40, 48, 30)).astype(np.int16)
         nibabel.save(nibabel.Nifti1Image(full, np.diag([-4.0, -4, 4, 1])), image)
         with pytest.raises(InputError, match="expected a background of zero"):
+            module_of(path, tmp_path)
+
+    def test_a_mask_that_lies_elsewhere_is_refused(self, tmp_path, subject_writer):
+        path = self.write_volumes(tmp_path / "data", subject_writer)
+        place = path.parent / rows_of(path)[0][1]
+        mask = nibabel.load(place)
+        voxels = np.asarray(mask.dataobj)
+        nibabel.save(nibabel.Nifti1Image(voxels, mask.affine @ np.diag([-1.0, -1.0, 1.0, 1.0])), place)
+        with pytest.raises(InputError, match=rf"{place.name}: found a volume whose centre lies at .*, expected"):
             module_of(path, tmp_path)
 
     def test_an_empty_mask_is_refused(self, tmp_path, subject_writer):

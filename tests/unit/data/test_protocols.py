@@ -4,7 +4,6 @@
 """What a sample is, and what normal means."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from anomalib_patchgan.data.protocols import PatchProtocol, SliceProtocol, SubjectStack, match_pairs
-from anomalib_patchgan.data.volumes import PreparedStack, Window
+from anomalib_patchgan.data.volumes import ScaledStack, Window
 
 PATCHES = PatchProtocol(
     patch_size=4,
@@ -34,20 +33,13 @@ SLICES = SliceProtocol(
 
 
 def stack_of(brain, lesion, spacing=(2.0, 1.0, 1.0)):
-    def prepared(counts):
+    def stored(counts):
         shape = (len(counts), 20, 20)
-        return PreparedStack(
-            folder=Path("nowhere"),
-            shape=shape,
-            spacing=spacing,
-            origin=(0, 0, 0),
-            extent=shape,
-            counts=tuple(counts),
-            content="",
-            details=b"",
-        )
+        # The first pixels of a slice, row by row.
+        box = (np.arange(400).reshape(20, 20) < np.array(counts)[:, None, None]).astype(np.uint8)
+        return ScaledStack(shape=shape, spacing=spacing, origin=(0, 0, 0), extent=shape, counts=tuple(counts), box=box)
 
-    return SubjectStack("anna", (prepared(brain),), prepared(lesion), Window(0, 0, 20, 20))
+    return SubjectStack("anna", (stored(brain),), stored(lesion), Window(0, 0, 20, 20))
 
 
 masks = arrays(np.bool_, (13, 18))
@@ -110,6 +102,16 @@ def test_slices_with_little_brain_or_little_lesion_are_counted_out():
     assert eligible.excluded["slice with too little brain"] == 3
     assert eligible.excluded["slice with too little lesion"] == 1
     assert set(eligible.samples["slice_index"]) == {2, 3}
+
+
+def test_a_lesion_counts_as_far_as_it_is_in_the_field_of_view():
+    stack = replace(stack_of([400] * 20, [0] * 17 + [20, 0, 60]), field_of_view=Window(1, 0, 19, 20))
+    eligible = SLICES.samples_of(stack)
+    abnormal = eligible.samples[eligible.samples["label_index"] == 1]
+    assert list(abnormal["slice_index"]) == [19]
+    assert list(abnormal["lesion_fraction"]) == [40 / 380]
+    assert eligible.excluded["slice with its lesion outside the field of view"] == 1
+    assert eligible.excluded["slice without lesion but too near to one"] == 3
 
 
 def test_slices_are_sampled_in_millimetres_and_the_others_counted():

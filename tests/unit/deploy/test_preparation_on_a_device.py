@@ -175,5 +175,8 @@ def test_three_modalities_make_three_channels_on_one_grid(tmp_path, body):
     with pytest.raises(InputError, match="found 1 volumes, expected 3, flair, t1, t2"):
         preparation.open(files[:1])
     write_volume(tmp_path / "a_t2.nii", body[:, :, :-1])
-    with pytest.raises(InputError, match=r"a_t2\.nii: found .* voxels, expected"):
+    with pytest.raises(InputError, match=r"a_t2\.nii: found 9 slices of 24 x 20, expected 10 slices"):
+        preparation.open(files)
+    nibabel.save(nibabel.Nifti1Image(body, np.diag([-2.0, 2.0, 3.0, 1.0])), tmp_path / "a_t2.nii")
+    with pytest.raises(InputError, match=r"a_t2\.nii: found a volume whose centre lies at \(-19"):
         preparation.open(files)

@@ -11,7 +11,16 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGLSLossless, generate_uid
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import is_dicom, read_dicom_series, read_raster, read_volume, write_volume
+from anomalib_patchgan.io import (
+    axial_volume,
+    header_of,
+    is_dicom,
+    read_dicom_grid,
+    read_raster,
+    read_volume,
+    read_volume_header,
+    write_grid,
+)
 from anomalib_patchgan.io.dicom import read_dicom
 
 PIXELS = np.array([[0, 1, 2000], [4095, 5, 6]], dtype=np.uint16)
@@ -81,28 +90,31 @@ class TestPixels:
 
 class TestSeries:
     def test_slices_are_sorted_by_position_not_by_name(self, tmp_path, series_writer):
-        found = read_dicom_series(series_writer(tmp_path / "axial", VOLUME))
+        found = axial_volume(read_dicom_grid(series_writer(tmp_path / "axial", VOLUME)))
         np.testing.assert_array_equal(found.data, VOLUME)
         assert found.spacing == pytest.approx((3.0, 2.0, 1.5))
 
     def test_sagittal_slices_become_axial(self, tmp_path, series_writer):
         # A row runs to the back, a column to the feet, and so slices follow each other to the patient's right.
-        found = read_dicom_series(series_writer(tmp_path / "sagittal", VOLUME, row=(0, 1, 0), column=(0, 0, -1)))
+        found = axial_volume(
+            read_dicom_grid(series_writer(tmp_path / "sagittal", VOLUME, row=(0, 1, 0), column=(0, 0, -1)))
+        )
         # The slices of the result are then the rows from the last on, its rows the columns, its columns the slices.
         np.testing.assert_array_equal(found.data, VOLUME.transpose(1, 2, 0)[::-1, :, ::-1])
         assert found.spacing == pytest.approx((2.0, 1.5, 3.0))
 
     def test_a_series_written_as_nifti_is_the_same_volume(self, tmp_path, series_writer):
-        volume = read_dicom_series(series_writer(tmp_path / "axial", VOLUME))
-        write_volume(tmp_path / "axial.nii.gz", volume)
-        again = read_volume(tmp_path / "axial.nii.gz")
+        grid = read_dicom_grid(series_writer(tmp_path / "sagittal", VOLUME, row=(0, 1, 0), column=(0, 0, -1)))
+        write_grid(tmp_path / "sagittal.nii.gz", grid)
+        volume, again = axial_volume(grid), read_volume(tmp_path / "sagittal.nii.gz")
         np.testing.assert_array_equal(again.data, volume.data)
         assert again.spacing == pytest.approx(volume.spacing)
+        assert read_volume_header(tmp_path / "sagittal.nii.gz").centre == pytest.approx(header_of(grid).centre)
 
     def test_a_missing_slice_is_refused(self, tmp_path, series_writer):
         folder = series_writer(tmp_path / "gap", VOLUME, skip=(2,))
         with pytest.raises(InputError, match=r"6\.00 mm behind IM0004, where slices are 3\.00 mm apart"):
-            read_dicom_series(folder)
+            read_dicom_grid(folder)
 
     @pytest.mark.parametrize("kept", [0, 100])
     def test_a_last_slice_that_was_hardly_copied_is_refused(self, tmp_path, series_writer, kept):
@@ -110,26 +122,26 @@ class TestSeries:
         last = max(folder.iterdir())
         last.write_bytes(last.read_bytes()[:kept])
         with pytest.raises(InputError, match="found an empty file among those of a series"):
-            read_dicom_series(folder)
+            read_dicom_grid(folder)
 
     def test_a_slice_twice_is_refused(self, tmp_path, series_writer):
         folder = series_writer(tmp_path / "twice", VOLUME)
         (folder / "copy").write_bytes((folder / "IM0003").read_bytes())
         with pytest.raises(InputError, match="expected each slice once"):
-            read_dicom_series(folder)
+            read_dicom_grid(folder)
 
     def test_another_orientation_is_refused(self, tmp_path, series_writer):
         series_writer(tmp_path / "mixed", VOLUME)
         series_writer(tmp_path / "other", VOLUME[:1], row=(0, 1, 0), column=(0, 0, -1))
         (tmp_path / "other" / "IM0001").rename(tmp_path / "mixed" / "localiser")
         with pytest.raises(InputError, match="localiser: found another orientation"):
-            read_dicom_series(tmp_path / "mixed")
+            read_dicom_grid(tmp_path / "mixed")
 
     def test_two_series_are_refused(self, tmp_path, series_writer, dicom_writer):
         folder = series_writer(tmp_path / "two", VOLUME)
         dicom_writer(folder / "other", VOLUME[0], SeriesInstanceUID=generate_uid())
         with pytest.raises(InputError, match="found files of 2 series"):
-            read_dicom_series(folder)
+            read_dicom_grid(folder)
 
     def test_a_tilted_gantry_is_refused(self, tmp_path, dicom_writer):
         for index, pixels in enumerate(VOLUME):
@@ -141,17 +153,17 @@ class TestSeries:
                 PixelSpacing=[1, 1],
             )
         with pytest.raises(InputError, match="shifted sideways"):
-            read_dicom_series(tmp_path / "tilted")
+            read_dicom_grid(tmp_path / "tilted")
 
     def test_a_slice_without_position_is_named(self, tmp_path, dicom_writer):
         for index in range(2):
             dicom_writer(tmp_path / "plain" / str(index), VOLUME[index])
         with pytest.raises(InputError, match="0: found no orientation or pixel spacing"):
-            read_dicom_series(tmp_path / "plain")
+            read_dicom_grid(tmp_path / "plain")
 
     def test_an_empty_folder_is_named(self, tmp_path):
         with pytest.raises(InputError, match="found 0 DICOM files"):
-            read_dicom_series(tmp_path)
+            read_dicom_grid(tmp_path)
 
 
 def _with_syntax(path, syntax):

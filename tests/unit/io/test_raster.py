@@ -104,6 +104,25 @@ def test_a_mask_is_what_is_not_zero(tmp_path, largest):
     np.testing.assert_array_equal(read_raster_mask(tmp_path / "mask.png"), mask > 0)
 
 
+@pytest.mark.parametrize("header", [{"RescaleSlope": 1, "RescaleIntercept": -1024}, {"photometric": "MONOCHROME1"}])
+def test_a_mask_in_dicom_is_what_is_stored(tmp_path, dicom_writer, header):
+    mask = np.array([[0, 3], [1, 0]], dtype=np.uint16)
+    path = dicom_writer(tmp_path / "mask.dcm", mask, **header)
+    np.testing.assert_array_equal(read_raster_mask(path), mask > 0)
+
+
+def test_a_mask_with_a_palette_that_agrees_is_read_and_another_is_refused(tmp_path):
+    indices = np.array([[0, 1], [1, 0]], dtype=np.uint8)
+    mask = Image.fromarray(indices, mode="P")
+    for name, palette in (("clear", (0, 0, 0, 255, 0, 0)), ("turned", (255, 255, 255, 0, 0, 0)), ("dark", (68, 1, 84))):
+        mask.putpalette(palette)
+        mask.save(tmp_path / f"{name}.png")
+    np.testing.assert_array_equal(read_raster_mask(tmp_path / "clear.png"), indices > 0)
+    for name in ("turned", "dark"):
+        with pytest.raises(InputError, match=f"{name}.png: found a palette in which not 0 alone is black"):
+            read_raster_mask(tmp_path / f"{name}.png")
+
+
 def test_a_jpeg_is_no_mask(tmp_path):
     Image.fromarray(SHALLOW).save(tmp_path / "mask.jpg")
     with pytest.raises(InputError, match="expected a mask in a format without loss"):
