@@ -358,7 +358,8 @@ class _Flow:
 
     def _write(self, work: _Work) -> None:
         outputs = [work.outputs[index] for index in range(len(work.prepared.tiles))]
-        highest = int(np.argmax([output[SCORE] for output in outputs]))
+        # anomalib's own post-processor clamps calibrated scores, so that several may share the highest.
+        highest = int(np.argmax([output[RAW_SCORE] for output in outputs]))
         tile = work.prepared.tiles[highest]
         if self._predictor.has_map:
             codes = work.prepared.assemble([output[MAP] for output in outputs])

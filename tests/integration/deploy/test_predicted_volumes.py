@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from anomalib.post_processing import PostProcessor
 from PIL import Image
 from small_model import make_model, write_brain, write_series
 
@@ -99,6 +100,23 @@ def test_the_score_of_a_subject_is_the_highest_of_its_slices(network, predictor,
     assert float(row["score"]) == pytest.approx(float(scores.max()), abs=1e-4)
     assert int(row["highest_slice"]) == prepared.tiles[int(scores.argmax())].slice_index
     assert (tmp_path / "overlays" / f"{path.name}.png").is_file()
+
+
+def test_the_highest_slice_is_that_of_the_raw_score_where_calibrated_scores_are_clamped(data, brains, tmp_path):
+    model = make_model()
+    clamping = PostProcessor()
+    clamping.load_state_dict(model.post_processor.state_dict())
+    clamping._image_threshold.fill_(-1e6)
+    model.post_processor = clamping
+    predictor = Predictor(export_model(model, tmp_path / "exported", datamodule=data)["fp32"])
+    _, path = flair(brains, data)
+    predictor.predict([path], tmp_path / "out", write=())
+    (row,) = csv.DictReader((tmp_path / "out" / "scores.csv").open())
+    prepared = predictor.preparation.open([path])
+    found = predictor.predict_images(np.stack(list(prepared.images((32, 32)))))
+    assert (found["pred_score"] == 1).all()
+    assert int(row["highest_slice"]) == prepared.tiles[int(found["raw_score"].argmax())].slice_index
+    assert float(row["raw_score"]) == pytest.approx(float(found["raw_score"].max()), rel=1e-5)
 
 
 def test_prepared_slices_are_bit_by_bit_those_of_the_datamodule(predictor, data, brains):
