@@ -107,7 +107,11 @@ class PreparedInput:
         for tile, own in zip(self.tiles, maps, strict=True):
             window = tile.window
             resized = resize_image(np.ascontiguousarray(own), (window.height, window.width))
-            codes = np.rint(np.clip(resized, 0, 1) * np.float32(MAP_CODES)).astype(np.uint16)
+            scaled = np.clip(resized, 0, 1)
+            scaled *= MAP_CODES
+            # Half a code is rounded down: a pixel at the threshold of 0.5 is not above it.
+            scaled -= 0.5
+            codes = np.ceil(scaled, out=scaled).astype(np.uint16)
             top, left = max(window.top, 0), max(window.left, 0)
             bottom, right = window.top + window.height, window.left + window.width
             target = canvas[tile.slice_index, top:bottom, left:right]

@@ -98,6 +98,13 @@ def test_maps_of_windows_beyond_the_slice_are_cut_and_the_higher_of_two_stays():
     assert not codes[0].any()
 
 
+def test_a_pixel_at_the_threshold_has_a_code_that_is_not_above_it():
+    prepared = PreparedInput([Tile(0, Window(0, 0, 1, 3))], (1, 1, 3), read=None, picture=None)
+    values = np.array([[np.nextafter(np.float32(0.5), np.float32(0)), 0.5, np.nextafter(np.float32(0.5), 1)]])
+    codes = prepared.assemble([values.astype(np.float32)])
+    np.testing.assert_array_equal(codes[0] > 0.5 * MAP_CODES, [[False, False, True]])
+
+
 def test_patches_cover_a_photograph_to_its_ends(tmp_path):
     photograph = np.random.default_rng(0).integers(0, 255, (50, 90, 3)).astype(np.uint8)
     Image.fromarray(photograph).save(tmp_path / "skin.png")
