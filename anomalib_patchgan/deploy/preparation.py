@@ -25,6 +25,7 @@ from anomalib_patchgan.io import (
     NativeSpace,
     axial_volume,
     balance_colours,
+    check_background,
     check_same_grid,
     header_of,
     read_dicom_grid,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 MAP_CODES = 65535
 """The code of a map that stands for 1."""
+# What the volume of a subject is called where a manifest lists it.
+_OF_A_MANIFEST = ("volume",)
 # Codes of images in the cache of the datamodules: what a model was trained on went through them.
 _IMAGE_CODES = 65535
 _DEEP_MODES = ("I", "F")
@@ -256,6 +259,9 @@ class VolumePreparation:
             check_same_grid(path, header_of(other_space.image), header_of(space.image), files[0].name)
             channels.append(scale_volume(path, other, declared))
         first = channels[0]
+        # Training on BraTS takes any background.
+        if declared is None and self.modalities == _OF_A_MANIFEST:
+            check_background(files[0], sum(first.counts), volume.data.size)
         whole = first.central_window(self.field_of_view)
         pixel_area = first.spacing[1] * first.spacing[2]
         tiles = [
@@ -330,7 +336,7 @@ def preparation_of_card(card: Mapping[str, Any]) -> Preparation:
     if "field_of_view" in parameters:
         return VolumePreparation(
             size,
-            tuple(parameters.get("modality", ("volume",))),
+            tuple(parameters.get("modality", _OF_A_MANIFEST)),
             float(parameters["field_of_view"]),
             float(parameters.get("minimum_brain_area", 0.0)),
             patch_size,

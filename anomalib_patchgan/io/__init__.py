@@ -14,7 +14,7 @@ from anomalib_patchgan.io.images import (
     size_with_shorter_side,
     write_png,
 )
-from anomalib_patchgan.io.intensity import IntensityRange, tissue_range
+from anomalib_patchgan.io.intensity import IntensityRange, check_background, tissue_range
 from anomalib_patchgan.io.native_space import NativeSpace
 from anomalib_patchgan.io.nifti import (
     ReadBuffer,
@@ -38,6 +38,7 @@ __all__ = [
     "VolumeHeader",
     "axial_volume",
     "balance_colours",
+    "check_background",
     "check_same_grid",
     "header_of",
     "is_dicom",

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anomalib_patchgan.errors import InputError
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 
@@ -38,6 +42,8 @@ class IntensityRange:
 
 # The upper quartile of the brain becomes this intensity, which leaves as much room again for lesions.
 TISSUE_LEVEL = 0.5
+# More than this share of voxels that are not zero, and a volume has no background.
+_LARGEST_BODY = 0.95
 
 
 def tissue_range(values: NDArray[Any]) -> IntensityRange | None:
@@ -65,6 +71,24 @@ def tissue_range(values: NDArray[Any]) -> IntensityRange | None:
     low = min(0.0, _quantile(parted, 0.005)) if smallest < 0 else 0.0
     quartile = _quantile(parted, 0.75)
     return IntensityRange(low, low + (quartile - low) / TISSUE_LEVEL) if quartile > low else None
+
+
+def check_background(path: Path, body: int, voxels: int) -> None:
+    """Refuse a volume in which nothing tells the body from its surroundings.
+
+    Args:
+        path: Its file, for the message.
+        body: Number of its voxels that are not zero.
+        voxels: Number of all its voxels.
+
+    Raises:
+        InputError: If hardly any voxel is zero.
+    """
+    if body > _LARGEST_BODY * voxels:
+        raise InputError(
+            f"{path}: found hardly any voxel of zero, expected a background of zero, as is left when the "
+            "skull or the surroundings of the body are removed, or `intensity_range`, below which is background."
+        )
 
 
 def _quantile(values: NDArray[Any], share: float) -> float:
