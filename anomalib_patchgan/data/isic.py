@@ -23,11 +23,9 @@ from anomalib_patchgan.data.photographs import PreparedPhotograph, prepare_photo
 from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, DiagnosisProtocol, Eligibility, PatchProtocol
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import balance_colours, read_photograph_size, skin_balance
+from anomalib_patchgan.io import balance_colours, check_photograph_size, read_photograph_size, skin_balance
 
 _WHOLE_IMAGE_SIZE = 128
-# Smaller pictures are icons or placeholders; enlarged to the working size they would show nothing.
-_SMALLEST_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -287,11 +285,7 @@ class ISIC2016(MedicalDataModule):
             raise InputError(f"{files.photograph}: found an image without label, expected it in the ground truth.")
         if files.mask is not None and not files.mask.is_file():
             raise InputError(f"{files.photograph}: found an image without mask, expected {files.mask}.")
-        rows, columns = read_photograph_size(files.photograph)
-        if min(rows, columns) < _SMALLEST_SIDE:
-            raise InputError(
-                f"{files.photograph}: found {rows} x {columns} pixels, expected {_SMALLEST_SIDE} or more a side."
-            )
+        check_photograph_size(files.photograph, read_photograph_size(files.photograph))
         return prepare_photograph(files.photograph, files.mask, self.working_size, self.cache_dir)
 
     def _twin_reader(self, folder: Path, subjects: list[str]) -> PhotographReader:

@@ -26,6 +26,7 @@ from anomalib_patchgan.io import (
     axial_volume,
     balance_colours,
     check_background,
+    check_photograph_size,
     check_same_grid,
     header_of,
     read_dicom_grid,
@@ -196,6 +197,7 @@ class PhotographPreparation:
         """Read a photograph; its map is that of the photograph at its own size."""
         path = _one_image(files)
         rows, columns = read_photograph_size(path)
+        check_photograph_size(path, (rows, columns))
         with Image.open(path) as opened:
             if opened.mode.startswith(_DEEP_MODES):
                 raise InputError(f"{path}: found pixels of the kind {opened.mode}, expected 8 bits a channel.")

@@ -6,6 +6,7 @@
 from anomalib_patchgan.io.colour import balance_colours, skin_balance
 from anomalib_patchgan.io.dicom import axial_volume, is_dicom, read_dicom_grid
 from anomalib_patchgan.io.images import (
+    check_photograph_size,
     read_mask,
     read_photograph,
     read_photograph_size,
@@ -39,6 +40,7 @@ __all__ = [
     "axial_volume",
     "balance_colours",
     "check_background",
+    "check_photograph_size",
     "check_same_grid",
     "header_of",
     "is_dicom",

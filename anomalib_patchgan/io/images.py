@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MASK_THRESHOLD = 127
 # Pixels beyond which a photograph is not decoded at its full size, if it need not be; no camera of a clinic makes them.
 _LARGE_PHOTOGRAPH = 50_000_000
+# Smaller pictures are icons or placeholders; enlarged to the working size they would show nothing.
+_SMALLEST_SIDE = 16
 
 
 def read_photograph(path: Path, shorter_side: int | None = None) -> NDArray[np.uint8]:
@@ -62,6 +64,20 @@ def read_photograph_size(path: Path) -> tuple[int, int]:
     """
     with reading_image(path), Image.open(path) as picture:
         return picture.height, picture.width
+
+
+def check_photograph_size(path: Path, size: tuple[int, int]) -> None:
+    """Refuse a photograph that is too small to show anything.
+
+    Args:
+        path: Its file, for the message.
+        size: Its rows and columns.
+
+    Raises:
+        InputError: If a side has fewer than 16 pixels.
+    """
+    if min(size) < _SMALLEST_SIDE:
+        raise InputError(f"{path}: found {size[0]} x {size[1]} pixels, expected {_SMALLEST_SIDE} or more a side.")
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:

@@ -139,6 +139,12 @@ def test_a_photograph_of_sixteen_bits_is_refused(tmp_path):
         PhotographPreparation((16, 16), 32).open([tmp_path / "deep.png"])
 
 
+def test_a_photograph_smaller_than_training_takes_is_refused(tmp_path):
+    Image.fromarray(np.zeros((40, 15, 3), np.uint8)).save(tmp_path / "tiny.png")
+    with pytest.raises(InputError, match=r"tiny\.png: found 40 x 15 pixels, expected 16 or more a side"):
+        PhotographPreparation((32, 32), 256, 32).open([tmp_path / "tiny.png"])
+
+
 def write_volume(path, voxels):
     nibabel.save(nibabel.Nifti1Image(voxels, np.diag([2.0, 2.0, 3.0, 1.0])), path)
 
