@@ -22,18 +22,8 @@ from anomalib_patchgan.data.preparation import available_cores
 from anomalib_patchgan.deploy.device import HINTS, check_threads, compile_for
 from anomalib_patchgan.deploy.identity import LABEL, MAP, RAW_SCORE, SCORE, read_model
 from anomalib_patchgan.deploy.preparation import PreparedInput, preparation_from_plain
-from anomalib_patchgan.deploy.results import (
-    DONE,
-    FAILED,
-    KINDS,
-    RUN_NAME,
-    TABLE_NAME,
-    MapWriter,
-    ResultTable,
-    Row,
-    stamp,
-)
-from anomalib_patchgan.deploy.sources import Source, find_sources
+from anomalib_patchgan.deploy.results import DONE, FAILED, MapWriter, ResultTable, Row, stamp
+from anomalib_patchgan.deploy.sources import KINDS, RUN_NAME, TABLE_NAME, Source, find_sources
 from anomalib_patchgan.errors import InputError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from anomalib_patchgan.deploy.preparation import MAP_CODES
-from anomalib_patchgan.deploy.sources import volume_base
+from anomalib_patchgan.deploy.sources import KINDS, RUN_NAME, TABLE_NAME, volume_base
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import write_png, write_whole
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     from anomalib_patchgan.deploy.preparation import PreparedInput
 
-TABLE_NAME, RUN_NAME = "scores.csv", "run.json"
-KINDS = ("maps", "masks", "overlays")
-"""What can be written beside the table, each into a folder of its name."""
 _LOCK_NAME = ".lock"
 DONE, FAILED = "ok", "failed"
 # A heat scale, by its colour at equal steps of the map's value, and how far it covers the picture at most.

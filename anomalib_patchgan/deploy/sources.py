@@ -17,6 +17,9 @@ from anomalib_patchgan.io import is_dicom
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+TABLE_NAME, RUN_NAME = "scores.csv", "run.json"
+KINDS = ("maps", "masks", "overlays")
+"""What can be written beside the table, each into a folder of its name."""
 _VOLUME_ENDINGS = (".nii.gz", ".nii")
 
 
@@ -52,7 +55,8 @@ def find_sources(
     Args:
         inputs: Files and folders.
         modalities: Names of the volumes that make one input; empty where an input is an image.
-        results: Files and folders, resolved, that hold results and are no inputs wherever they lie.
+        results: Files and folders, resolved, that will hold results and are no inputs wherever they lie; those of
+            earlier predictions are known by ``scores.csv`` and ``run.json``.
 
     Returns:
         Sources with distinct names, in the order of the inputs and of their names.
@@ -179,6 +183,10 @@ def _files_below(given: Path, results: Collection[Path]) -> Iterator[Source]:
             folders.clear()
             continue
         visited.add(folder.resolve())
+        if {TABLE_NAME, RUN_NAME}.issubset(files):
+            # An earlier prediction has written here.
+            folders[:] = [name for name in folders if name not in KINDS]
+            files = [name for name in files if name not in (TABLE_NAME, RUN_NAME)]
         folders[:] = sorted(name for name in folders if _is_input(folder / name, results))
         for path in (folder / name for name in sorted(files)):
             if _is_input(path, results):

@@ -67,6 +67,13 @@ def test_results_below_an_input_are_no_inputs(tmp_path):
     assert [source.name for source in find_sources([root], (), results)] == ["a.png", "out/b.png"]
 
 
+@pytest.mark.parametrize("modalities", [(), ("volume",)])
+def test_results_of_earlier_predictions_below_an_input_are_no_inputs(tmp_path, modalities):
+    written = [f"old/{name}" for name in ("scores.csv", "run.json", "maps/a.nii", "masks/a.nii", "overlays/a.nii.png")]
+    root = touch(tmp_path / "in", "a.nii", "old/b.nii", "other/maps/c.nii", *written)
+    assert [source.name for source in find_sources([root], modalities)] == ["a.nii", "old/b.nii", "other/maps/c.nii"]
+
+
 def test_folders_behind_links_are_searched_once(tmp_path):
     root = touch(tmp_path / "in", "a.png")
     elsewhere = touch(tmp_path / "elsewhere", "b.png")
