@@ -21,7 +21,7 @@ from PIL import Image
 from anomalib_patchgan.deploy.preparation import MAP_CODES
 from anomalib_patchgan.deploy.sources import KINDS, RUN_NAME, TABLE_NAME, volume_base
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import write_png, write_whole
+from anomalib_patchgan.io import series_files, write_png, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -179,7 +179,7 @@ def stamp(files: Iterable[Path]) -> str:
     """What files are known again by, without reading them: their sizes, and when they were changed last.
 
     Args:
-        files: Files, or folders that stand for the files in them.
+        files: Files, or folders that stand for the series in them; results that lie there do not count.
 
     Returns:
         16 hexadecimal digits; empty if a file is missing or cannot be looked at.
@@ -188,7 +188,8 @@ def stamp(files: Iterable[Path]) -> str:
         looked_at = [
             (each.name, status.st_size, status.st_mtime_ns)
             for path in files
-            for each in (sorted(path.iterdir()) if path.is_dir() else [path])
+            for each in (series_files(path) if path.is_dir() else [path])
+            if each.name not in (TABLE_NAME, RUN_NAME)
             for status in [each.stat()]
         ]
     except OSError:

@@ -4,7 +4,7 @@
 """Readers of volumes, DICOM, photographs, rasters and masks, and intensity scaling. Nothing here needs torch."""
 
 from anomalib_patchgan.io.colour import balance_colours, skin_balance
-from anomalib_patchgan.io.dicom import axial_volume, is_dicom, read_dicom_grid
+from anomalib_patchgan.io.dicom import axial_volume, is_dicom, read_dicom_grid, series_files
 from anomalib_patchgan.io.images import (
     check_photograph_size,
     read_mask,
@@ -55,6 +55,7 @@ __all__ = [
     "resize_image",
     "resize_mask",
     "scale_raster",
+    "series_files",
     "size_with_shorter_side",
     "skin_balance",
     "tissue_range",

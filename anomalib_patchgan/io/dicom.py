@@ -81,6 +81,15 @@ def read_dicom(path: Path, as_stored: bool = False) -> DicomPicture:
     return _decode(path, dataset, as_stored)
 
 
+def series_files(folder: Path) -> list[Path]:
+    """The files among which a series is looked for, sorted: those of the folder itself that are not hidden.
+
+    Args:
+        folder: An existing folder.
+    """
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+
+
 def axial_volume(grid: nibabel.Nifti1Image) -> Volume:
     """Turn a grid of voxels into a stack of axial slices.
 
@@ -109,8 +118,7 @@ def read_dicom_grid(folder: Path) -> nibabel.Nifti1Image:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: found no such folder, expected one with the DICOM files of a series.")
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    heads = {path: _head(path) for path in files}
+    heads = {path: _head(path) for path in series_files(folder)}
     for path, head in heads.items():
         # The last slice of a series that was copied by half leaves no gap.
         if not head.strip(b"\0"):

@@ -188,6 +188,16 @@ def test_a_dicom_series_gives_the_map_of_the_same_volume_as_nifti(predictor, bra
     np.testing.assert_allclose(np.abs(affine[:3, :3].diagonal()), (*stack.spacing[:0:-1], stack.spacing[0]))
 
 
+@pytest.mark.parametrize("output", ["series", "series/out"])
+def test_a_series_in_whose_folder_its_results_lie_is_resumed(predictor, brains, data, tmp_path, output):
+    _, path = flair(brains, data)
+    stack = read_volume(path)
+    write_series(tmp_path / "series", stack.data.astype(np.int16), spacing=stack.spacing[1:], distance=stack.spacing[0])
+    predictor.predict([tmp_path / "series"], tmp_path / output)
+    summary = predictor.predict([tmp_path / "series"], tmp_path / output, resume=True)
+    assert (summary.done, summary.resumed) == (0, 1)
+
+
 def test_series_of_mixed_orientation_are_listed(predictor, brains, data, tmp_path):
     _, path = flair(brains, data)
     voxels = read_volume(path).data.astype(np.int16)
