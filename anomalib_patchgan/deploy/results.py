@@ -158,18 +158,23 @@ class ResultTable:
             raise InputError(
                 f"{record}: found results of another run (its {differing[0]} differs), expected the same to resume it."
             )
-        content = self.path.read_text(encoding="utf-8")
-        # A line that the kill cut short has no end.
-        whole = content[: content.rfind("\n") + 1]
-        for line in csv.DictReader(io.StringIO(whole)):
-            if line["status"] == DONE:
-                row = Row(**line)  # type: ignore[arg-type]
-                if self._stamps.get(row.input, row.stamp) != row.stamp:
-                    raise InputError(
-                        f"{self.path}: found results of another file {row.input!r}, or of an earlier state of it, "
-                        "expected the same files to resume them."
-                    )
-                self.rows[row.input] = row
+        for row in self._done_before():
+            if self._stamps.get(row.input, row.stamp) != row.stamp:
+                raise InputError(
+                    f"{self.path}: found results of another file {row.input!r}, or of an earlier state of it, "
+                    "expected the same files to resume them."
+                )
+            self.rows[row.input] = row
+
+    def _done_before(self) -> list[Row]:
+        """What the table lists as done."""
+        try:
+            content = self.path.read_text(encoding="utf-8")
+            # A line that the kill cut short has no end.
+            lines = csv.DictReader(io.StringIO(content[: content.rfind("\n") + 1]))
+            return [Row(**line) for line in lines if line["status"] == DONE]  # type: ignore[arg-type]
+        except (UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
+            raise InputError(f"{self.path}: found a table that was changed, expected it as it was written.") from error
 
     def _replace(self, rows: list[Row]) -> None:
         write_whole(self.path, (",".join(_COLUMNS) + "\n" + _lines(rows)).encode())

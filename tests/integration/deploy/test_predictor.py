@@ -146,6 +146,23 @@ def test_results_of_another_preparation_are_not_resumed(exported, predictor, pic
         predictor.predict([picture_folder], tmp_path, write=(), resume=True)
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        lambda text: text.replace(",", ";").encode(),
+        lambda text: text.replace("\n", ",seen\n").encode(),
+        lambda text: text.replace("03.png", "\xe9.png").encode("latin-1"),
+    ],
+    ids=["separator", "column", "encoding"],
+)
+def test_a_table_that_was_edited_is_not_resumed(predictor, picture_folder, tmp_path, edited):
+    predictor.predict([picture_folder / "03.png"], tmp_path, write=())
+    table = tmp_path / "scores.csv"
+    table.write_bytes(edited(table.read_text()))
+    with pytest.raises(InputError, match=r"scores\.csv: found a table that was changed, expected it as"):
+        predictor.predict([picture_folder / "03.png"], tmp_path, write=(), resume=True)
+
+
 def test_files_that_are_not_of_a_prediction_are_not_written_over(predictor, picture_folder, tmp_path):
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "03.png.png").write_text("the truth")
