@@ -254,11 +254,12 @@ def latency(options: Namespace, typed: list[str]) -> int:
     # A name that is given twice is measured once.
     ways = list(dict.fromkeys(name.strip() for name in options.ways.split(",") if name.strip())) or list(CONTENDERS)
     check_request(ways, options.threads, options.rounds, options.seconds)
-    record = options.output and options.output.with_suffix(".json")
-    if record and record == options.output:
-        raise InputError(f"{record}: found the name that all numbers get, expected another for the table, as .md.")
-    for file in filter(None, (options.output, record)):
-        make_room(file)
+    if options.output:
+        make_room(options.output)
+        record = options.output.with_suffix(".json")
+        if record == options.output:
+            raise InputError(f"{record}: found the name that all numbers get, expected another for the table, as .md.")
+        make_room(record)
     make_folder(options.workspace)
     model, datamodule = _trained(options)
     write_workspace(model, datamodule, options.workspace, ways)

@@ -103,6 +103,12 @@ def test_an_output_that_cannot_be_written_is_refused_before_a_model_is_read(tmp_
 
 
 @pytest.mark.usefixtures("untouched")
+def test_a_table_under_the_name_of_the_working_folder_is_refused_before_a_model_is_read(tmp_path):
+    with pytest.raises(InputError, match=r"\.: found a folder, expected a file or a free name"):
+        commands.latency(latency_options(tmp_path, output=Path()), [])
+
+
+@pytest.mark.usefixtures("untouched")
 def test_a_workspace_that_is_a_file_is_refused_before_a_model_is_read(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="found no folder that can be made"):
