@@ -133,7 +133,7 @@ def _volumes(given: Path, modalities: Sequence[str], results: Collection[Path]) 
     for folder, below in sorted(folders.items()):
         unreadable = [source for source in below if source.problem]
         volumes = [source for source in below if not source.problem and _is_volume(source.files[0])]
-        first = [source for source in volumes if source.base.lower().endswith(f"_{modalities[0].lower()}")]
+        first = [source for source in volumes if _subject(source.base, modalities[0]) != source.base]
         for source in first or (volumes if len(modalities) == 1 else volumes[:1]):
             one = len(modalities) == 1
             yield source if one else _with_siblings(source.files[0], source.name, modalities)
@@ -168,8 +168,22 @@ def _with_siblings(path: Path, name: str, modalities: Sequence[str]) -> Source:
     """The volumes of a subject by the name of the first; what is missing is said when they are read."""
     stem = volume_base(path.name)
     ending = path.name[len(stem) :]
-    subject = stem.removesuffix(f"_{modalities[0]}")
-    return Source(name, (path, *(path.with_name(f"{subject}_{other}{ending}") for other in modalities[1:])))
+    subject = _subject(stem, modalities[0])
+    others = [path.with_name(f"{subject}_{other}{ending}") for other in modalities[1:]]
+    return Source(name, (path, *map(_in_any_case, others)))
+
+
+def _subject(stem: str, modality: str) -> str:
+    """A name without the modality at its end, in letters of any case; the name itself where it has another end."""
+    ending = f"_{modality}"
+    return stem[: -len(ending)] if stem.lower().endswith(ending.lower()) else stem
+
+
+def _in_any_case(path: Path) -> Path:
+    """The file of this name in letters of any case, or else the path as it is."""
+    if path.exists():
+        return path
+    return min((other for other in path.parent.glob("*") if other.name.lower() == path.name.lower()), default=path)
 
 
 def _files_below(given: Path, results: Collection[Path]) -> Iterator[Source]:

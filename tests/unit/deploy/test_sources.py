@@ -44,6 +44,13 @@ def test_three_modalities_are_brought_together(tmp_path):
     assert [path.name for path in source.files] == ["s1_flair.nii.gz", "s1_t1.nii.gz", "s1_t2.nii.gz"]
 
 
+def test_modalities_are_brought_together_in_letters_of_any_case(tmp_path):
+    root = touch(tmp_path / "in", "S_FLAIR.nii.gz", "S_T1.nii.gz", "S_t2.NII.GZ")
+    for given in (root, root / "S_FLAIR.nii.gz"):
+        (source,) = find_sources([given], ("flair", "t1", "t2"))
+        assert [path.name for path in source.files] == ["S_FLAIR.nii.gz", "S_T1.nii.gz", "S_t2.NII.GZ"]
+
+
 def test_a_folder_of_dicom_files_is_one_series(tmp_path):
     root = touch(tmp_path / "in", "notes.txt")
     for number in range(3):
