@@ -121,21 +121,31 @@ def test_a_table_under_the_name_of_the_record_is_refused_before_a_model_is_read(
         commands.latency(latency_options(tmp_path, output=tmp_path / "speed.json"), [])
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a file that is always full")
-def test_a_table_that_cannot_be_written_has_been_printed(measured, monkeypatch, tmp_path, export, capsys):
-    measured.append(LatencyRow(name="decoding", status="unsupported", note="no such thing"))
-    with pytest.raises(InputError, match="/dev/full: found that it cannot be written"):
-        commands.latency(latency_options(tmp_path, output=FULL), [])
-    assert "| decoding | unsupported: no such thing |" in capsys.readouterr().out
+@pytest.fixture
+def compared(monkeypatch):
+    """Compare nothing, and give each export in turn a row of this list."""
+    rows = []
 
     class Bench:
         def __init__(self, *arguments):
             pass
 
         def compare_export(self, path):
-            return ParityRow(backend="openvino_fp32", precision="fp32", status="passed")
+            return rows.pop(0)
 
+    monkeypatch.setattr(commands, "_trained", lambda options: (None, None))
     monkeypatch.setattr(parity, "ParityBench", Bench)
+    return rows
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has a file that is always full")
+def test_a_table_that_cannot_be_written_has_been_printed(measured, compared, tmp_path, export, capsys):
+    measured.append(LatencyRow(name="decoding", status="unsupported", note="no such thing"))
+    with pytest.raises(InputError, match="/dev/full: found that it cannot be written"):
+        commands.latency(latency_options(tmp_path, output=FULL), [])
+    assert "| decoding | unsupported: no such thing |" in capsys.readouterr().out
+
+    compared.append(ParityRow(backend="openvino_fp32", precision="fp32", status="passed"))
     with pytest.raises(InputError, match="/dev/full: found that it cannot be written"):
         commands.parity(parity_options(export, output=FULL), [])
     assert "| openvino_fp32 | passed |" in capsys.readouterr().out
@@ -147,3 +157,12 @@ def test_latency_fails_where_no_way_could_be_measured(measured, tmp_path):
     timed = LatencyRow(name="openvino_fp32", status="ok", seconds=[1.0], rates=[1.0], cold_start_s=1.0)
     measured.append(timed)
     assert commands.latency(latency_options(tmp_path), []) == 0
+
+
+def test_parity_fails_where_no_export_could_be_compared(compared, export):
+    unsupported = ParityRow(backend="openvino_bf16", precision="bf16", status="unsupported")
+    compared.append(unsupported)
+    assert commands.parity(parity_options(export), []) == 1
+    compared += [unsupported, ParityRow(backend="openvino_fp32", precision="fp32", status="passed")]
+    export.with_name("other.xml").touch()
+    assert commands.parity(parity_options(export.parent), []) == 0
