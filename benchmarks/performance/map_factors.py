@@ -68,7 +68,7 @@ def maps_of(network: PatchGanModel, images: torch.Tensor) -> dict[str, np.ndarra
         image = network.to_channels(batch)
         observation = network.observe(image)
         evidence = network.evidence_of(observation)
-        scores = network.patch_scores(network.whiten(evidence))
+        scores = network.patch_scores(network.compare(network.evidence_novelty, evidence))
         discrepancy = image - observation.reconstruction
         patches, pixels = network.ranker(network.rankable(observation, evidence), image, discrepancy)
         # A map with all pixels at importance 1 is what has become of the patches alone.

@@ -3,9 +3,10 @@
 
 """CFA on any convolutional timm backbone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
+from anomalib.data import ImageBatch
 from anomalib.metrics import Evaluator
 from anomalib.models import image
 from anomalib.models.components import TimmFeatureExtractor
@@ -108,3 +109,12 @@ class Cfa(image.Cfa):
         )
         self.model = AdaptedCfaModel(backbone, layers)
         self.loss = CfaLoss(NEIGHBOURS, NEIGHBOURS, RADIUS)
+
+    def on_train_start(self) -> None:
+        """Set out from centroids of what training is given: anomalib's are of images before the pre-processor."""
+        self.model.initialize_centroid(self._training_batches())
+
+    def _training_batches(self) -> Iterator[ImageBatch]:
+        for batch in self.trainer.datamodule.train_dataloader():
+            image = batch.image.to(self.device)
+            yield batch.update(image=self.pre_processor.transform(image) if self.pre_processor else image)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
+from anomalib_patchgan.models.components.precision import full_precision
 
 
 class Fittable(Protocol):
@@ -73,7 +74,8 @@ class FittedOnce(MemoryBankMixin, AnomalibModule):
     def training_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """Keep what the fit needs of the batch's images [N, 3, H, W]; the returned loss is 0."""
         del args, kwargs
-        self._condensed.append(self.model.condense(batch.image.detach()))
+        with full_precision(self.device):
+            self._condensed.append(self.model.condense(batch.image.detach()))
         return torch.tensor(0.0, requires_grad=True, device=self.device)
 
     def fit(self) -> None:
@@ -84,7 +86,8 @@ class FittedOnce(MemoryBankMixin, AnomalibModule):
     def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """Score a validation batch."""
         del args, kwargs
-        return batch.update(**self.model(batch.image)._asdict())
+        with full_precision(self.device):
+            return batch.update(**self.model(batch.image)._asdict())
 
     @property
     def trainer_arguments(self) -> dict[str, Any]:

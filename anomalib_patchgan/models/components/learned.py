@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
+from anomalib_patchgan.models.components.precision import full_precision
 
 
 class Learned(AnomalibModule):
@@ -52,7 +53,8 @@ class Learned(AnomalibModule):
     def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """Score a validation batch."""
         del args, kwargs
-        return batch.update(**self.model(batch.image)._asdict())
+        with full_precision(self.device):
+            return batch.update(**self.model(batch.image)._asdict())
 
     @property
     def trainer_arguments(self) -> dict[str, Any]:

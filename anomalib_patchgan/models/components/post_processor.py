@@ -73,7 +73,7 @@ class CalibratedPostProcessor(PostProcessor):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Collect raw scores and map pixels of the batch's normal images."""
+        """Collect raw scores and map pixels of the batch."""
         del trainer, pl_module, args, kwargs
         scores, maps = outputs.pred_score, outputs.anomaly_map
         if scores is None and maps is not None:
@@ -84,24 +84,23 @@ class CalibratedPostProcessor(PostProcessor):
         self._scores.append(scores.flatten().detach().float().cpu())
         self._normal.append(normal.cpu())
         if maps is not None:
-            pixels = maps[normal].flatten(1).detach().float().cpu()
+            pixels = maps.flatten(1).detach().float().cpu()
             # An odd step visits every column of a map whose width is even.
             step = max(1, pixels.shape[1] // PIXELS_PER_MAP - 1) | 1
-            self._pixels.append(pixels[:, ::step].flatten())
+            self._pixels.append(pixels[:, ::step])
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set thresholds and scales."""
-        del pl_module
-        normal = torch.cat(self._normal) if self._normal else torch.empty(0, dtype=torch.bool)
+        """Set thresholds and scales, the same in every process that validates."""
+        normal = _of_all_processes(trainer, pl_module, self._normal)
         if normal.any():
-            scores = torch.cat(self._scores)[normal]
+            scores = _of_all_processes(trainer, pl_module, self._scores)[normal]
             subjects = _subject_ids(trainer, len(normal))
             own = None if subjects is None else subjects[normal.numpy()].tolist()
             self._image_threshold.fill_(declared_threshold(scores.numpy(), self.false_positive_rate, own).value)
             self.image_min.fill_(scores.median())
             self.image_max.fill_(scores.max())
-        pixels = torch.cat(self._pixels) if self._pixels else torch.empty(0)
-        if len(pixels):
+        if normal.any() and self._pixels:
+            pixels = _of_all_processes(trainer, pl_module, self._pixels)[normal].flatten()
             self._pixel_threshold.fill_(area_threshold(pixels.numpy(), self.false_positive_area))
             self.pixel_min.fill_(pixels.median())
             self.pixel_max.fill_(pixels.max())
@@ -119,6 +118,20 @@ class CalibratedPostProcessor(PostProcessor):
         calibrated = torch.where(preds > threshold, calibrated.clamp_min(_ABOVE_HALF), calibrated.clamp_max(0.5))
         known = ~(torch.isnan(threshold) | torch.isnan(norm_min) | torch.isnan(norm_max))
         return torch.where(known, calibrated, preds)
+
+
+def _of_all_processes(trainer: Trainer, pl_module: LightningModule, own: list[Tensor]) -> Tensor:
+    """Join what the batches gave, [n, ...], in the order of the validation set.
+
+    Of several processes each reads every so many-th sample; those that are read twice, so that all have as many, come
+    last.
+    """
+    joined = torch.cat(own) if own else torch.empty(0, dtype=torch.bool)
+    if trainer.world_size == 1:
+        return joined
+    every: Any = pl_module.all_gather(joined.to(pl_module.device))
+    loader: Any = trainer.val_dataloaders
+    return every.cpu().transpose(0, 1).flatten(end_dim=1)[: len(loader.dataset)]
 
 
 def _subject_ids(trainer: Trainer, count: int) -> np.ndarray | None:

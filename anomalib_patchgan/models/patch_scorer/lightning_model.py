@@ -3,6 +3,7 @@
 
 """The corruption-trained patch scorer by anomalib's model contract."""
 
+import math
 from typing import Any
 
 import torch
@@ -14,8 +15,10 @@ from anomalib.visualization import Visualizer
 from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRSchedulerConfig
 from torch.nn import functional
 
+from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.learned import Learned
+from anomalib_patchgan.models.components.precision import full_precision
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patch_scorer.torch_model import PATCH, PatchScorerModel
 
@@ -89,17 +92,23 @@ class PatchScorer(Learned):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW, annealed by a cosine over the planned steps."""
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.learning_rate, weight_decay=1e-4)
-        steps = max(1, int(self.trainer.estimated_stepping_batches))
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        planned = self.trainer.estimated_stepping_batches
+        if math.isinf(planned):
+            raise InputError(
+                "trainer: found a training that only its time ends, expected max_epochs or max_steps, over which the "
+                "learning rate of PatchScorer falls."
+            )
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max(1, int(planned)))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def training_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """Cross-entropy of corrupted and intact patches of normal images [N, 3, H, W]."""
         del args, kwargs
-        image = relight(move(self.model.to_channels(batch.image), self.movement), self.lighting)
         # Half the images stay intact, so that the network also learns what a whole normal image looks like.
-        half = len(image) // 2
-        corrupted, changed = corrupt(image[half:], self.whole_image_share)
+        half = len(batch.image) // 2
+        with full_precision(self.device):
+            image = relight(move(self.model.to_channels(batch.image), self.movement), self.lighting)
+            corrupted, changed = corrupt(image[half:], self.whole_image_share)
         seen = torch.cat([corrupted, image[:half]])
         share = functional.avg_pool2d(torch.cat([changed, torch.zeros_like(image[:half, :1])]), PATCH)
         target = (share >= CORRUPTED_SHARE).to(image.dtype)

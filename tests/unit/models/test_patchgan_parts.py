@@ -299,8 +299,10 @@ def test_without_novelty_evidence_is_only_brought_to_scale() -> None:
     plain, fitted = small_model(novelty=False), small_model()
     for model in (plain, fitted):
         model.evidence_novelty.fit(3 * torch.rand(50, 6, 4, 4))
-    assert torch.equal(plain.whiten(evidence), plain.evidence_novelty.standardise(evidence))
-    assert not torch.allclose(fitted.whiten(evidence), plain.whiten(evidence))
+    to_scale = plain.evidence_novelty.standardise(evidence)
+    for fitted_or_not in (True, False):
+        assert torch.equal(plain.compare(plain.evidence_novelty, evidence, fitted_or_not), to_scale)
+    assert not torch.allclose(fitted.compare(fitted.evidence_novelty, evidence), to_scale)
 
 
 def test_discriminator_loss_is_zero_beyond_the_margins_and_positive_within() -> None:

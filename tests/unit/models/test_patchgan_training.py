@@ -3,6 +3,8 @@
 
 """Training Patch-GAN in anomalib's engine: stable, resumable, in 32 bits and in bfloat16."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from squares import QUIET, datamodule, folder, raw_scores  # noqa: F401 - a fixture
 
-from anomalib_patchgan.models import PatchGan
+from anomalib_patchgan.models import PatchGan, PatchScorer
 from anomalib_patchgan.models.components.perception import Perception
 
 SMALL = {"image_size": 32, "width": 8, "ranker_width": 8, "discriminator_width": 16}
@@ -80,6 +82,24 @@ def test_scores_are_those_of_32_bits_whatever_the_precision_of_training() -> Non
     assert torch.equal(scored.anomaly_map, expected.anomaly_map[:, 0])
 
 
+@pytest.mark.parametrize("build", [lambda: PatchGan(**SMALL, **PLAIN), lambda: PatchScorer(image_size=32, **PLAIN)])
+def test_images_are_varied_in_32_bits_whatever_the_precision_of_training(build, monkeypatch) -> None:
+    model = build()
+    model.log = model.log_dict = lambda *_, **__: None
+    in_mixed_precision = []
+    for name in ("move", "relight", "corrupt"):
+        real = getattr(sys.modules[type(model).__module__], name)
+
+        def watched(*arguments: object, real: Callable[..., object] = real) -> object:
+            in_mixed_precision.append(torch.is_autocast_enabled("cpu"))
+            return real(*arguments)
+
+        monkeypatch.setattr(sys.modules[type(model).__module__], name, watched)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.training_step(ImageBatch(image=torch.rand(4, 3, 32, 32)))
+    assert in_mixed_precision == [False] * 3
+
+
 def test_no_product_of_a_score_is_rounded_to_tf32_and_other_products_are_as_they_were() -> None:
     products = (torch.backends.cudnn.conv, torch.backends.cuda.matmul)
     model = PatchGan(**SMALL, **PLAIN).eval()
@@ -104,18 +124,23 @@ def test_the_novelty_distribution_is_fitted_where_it_is_needed_and_not_after_eve
             self.fits += 1
             super()._fit_novelty()
 
-    def trained(**trainer: object) -> Counting:
-        model = Counting(**(SMALL | PLAIN))
+    def trained(model: Counting, **trainer: object) -> Counting:
         options = QUIET | {"check_val_every_n_epoch": 4} | trainer
         Engine(default_root_dir=tmp_path, max_epochs=4, **options).fit(model, datamodule=datamodule(folder))
         return model
 
-    assert trained().fits == 1
-    assert trained(limit_val_batches=0).fits == 1
+    def new() -> Counting:
+        return Counting(**(SMALL | PLAIN))
+
+    assert trained(new()).fits == 1
+    once = trained(new(), limit_val_batches=0)
+    assert once.fits == 1
+    # Trained again, it has taken as many steps, and other weights.
+    assert trained(once, limit_val_batches=0).fits == 2
     keep = ModelCheckpoint(
         dirpath=tmp_path, filename="{epoch}", every_n_epochs=2, save_top_k=-1, save_on_train_epoch_end=True
     )
-    assert trained(callbacks=[keep]).fits == 2
+    assert trained(new(), callbacks=[keep]).fits == 2
     for epoch in (1, 3):
         state = torch.load(tmp_path / f"epoch={epoch}.ckpt", weights_only=False)["state_dict"]
         whiten = state["model.feature_novelty.whiten"]
@@ -148,6 +173,31 @@ def test_a_training_resumed_at_an_epochs_end_comes_to_the_same_numbers(folder: P
     engine.fit(resumed, datamodule=datamodule(folder), ckpt_path=tmp_path / "epoch=1.ckpt")
     for (name, first), second in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(first, second), name
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 4])
+def test_every_batch_shows_the_adversaries_and_the_ranker_both_kinds_of_images(images: int, monkeypatch) -> None:
+    model = PatchGan(**SMALL, **PLAIN)
+    model.log_dict = lambda *_, **__: None
+    kinds = []
+    real = model.model.batch_importance
+    monkeypatch.setattr(
+        model.model, "batch_importance", lambda image, intact: kinds.append(intact[::2]) or real(image, intact)
+    )
+    model.training_step(ImageBatch(image=torch.rand(images, 3, 32, 32)))
+    assert set(kinds[0].tolist()) == {False, True}
+
+
+def test_batches_that_are_accumulated_are_drawn_differently(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    class Keeping(PatchGan):
+        def training_step(self, *args: object, **kwargs: object) -> object:
+            seeds.append(torch.initial_seed())
+            return super().training_step(*args, **kwargs)
+
+    seeds: list[int] = []
+    engine = Engine(default_root_dir=tmp_path, max_epochs=2, accumulate_grad_batches=2, **QUIET)
+    engine.fit(Keeping(**SMALL, **PLAIN), datamodule=datamodule(folder))
+    assert len(set(seeds)) == len(seeds) > engine.trainer.global_step
 
 
 @pytest.mark.parametrize("images", [1, 2, 3, 4])

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from anomalib.data import ImageBatch, InferenceBatch
+from torch.utils.data import TensorDataset
 
 from anomalib_patchgan.benchmark.recorder import _Batches
 from anomalib_patchgan.deploy.core import compile_in_float32
@@ -33,13 +34,44 @@ def batch(scores: torch.Tensor, maps: torch.Tensor | None = None, labels: torch.
 def calibrate(scores: torch.Tensor, subjects: list[str] | None, **options) -> CalibratedPostProcessor:
     processor = CalibratedPostProcessor()
     samples = None if subjects is None else pd.DataFrame({"subject_id": subjects})
-    trainer = SimpleNamespace(val_dataloaders=SimpleNamespace(dataset=SimpleNamespace(samples=samples)))
+    trainer = SimpleNamespace(world_size=1, val_dataloaders=SimpleNamespace(dataset=SimpleNamespace(samples=samples)))
     processor.on_validation_epoch_start(trainer, None)
     for first in range(0, len(scores), 16):
         part = {name: value[first : first + 16] for name, value in options.items()}
         processor.on_validation_batch_end(trainer, None, batch(scores[first : first + 16], **part))
     processor.on_validation_epoch_end(trainer, None)
     return processor
+
+
+class HalfOfAll:
+    """What stands for a model on the second of two processes: it knows what the first one sends."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, sent: list[torch.Tensor]) -> None:
+        self.sent = sent
+
+    def all_gather(self, own: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.sent.pop(0), own])
+
+
+def test_several_processes_calibrate_on_all_samples_and_on_their_own_subjects():
+    draw = torch.Generator().manual_seed(0)
+    subjects = [f"subject {index // 5}" for index in range(125)]
+    scores = torch.randn(125, generator=draw) + torch.randn(25, generator=draw).repeat_interleave(5)
+    maps, labels = torch.rand(125, 1, 8, 8, generator=draw), torch.arange(125) % 7 == 0
+    alone = calibrate(scores, subjects, maps=maps, labels=labels)
+    processor = CalibratedPostProcessor()
+    dataset = TensorDataset(scores)
+    dataset.samples = pd.DataFrame({"subject_id": subjects})
+    trainer = SimpleNamespace(world_size=2, val_dataloaders=SimpleNamespace(dataset=dataset))
+    # The odd samples, and the first once more, since there is one fewer of them.
+    first, second = torch.arange(0, 125, 2), torch.cat([torch.arange(1, 125, 2), torch.zeros(1, dtype=torch.long)])
+    processor.on_validation_batch_end(trainer, None, batch(scores[second], maps[second], labels[second]))
+    sent = [labels[first] == 0, scores[first], maps[first].flatten(1)]
+    processor.on_validation_epoch_end(trainer, HalfOfAll(sent))
+    for name, value in alone.state_dict().items():
+        assert torch.equal(processor.state_dict()[name], value), name
 
 
 def neighbours(threshold: float, others: int = 500) -> torch.Tensor:

@@ -13,7 +13,7 @@ from anomalib.data import ImageBatch
 from sklearn.neighbors import NearestNeighbors
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.models import SlicePosition
+from anomalib_patchgan.models import NearestNeighbours, SlicePosition
 from anomalib_patchgan.models.foreground_area.torch_model import ForegroundAreaModel
 from anomalib_patchgan.models.gaussian_atlas.torch_model import LEAST_DEVIATION, GaussianAtlasModel
 from anomalib_patchgan.models.maximum_intensity.torch_model import MaximumIntensityModel
@@ -108,6 +108,18 @@ def test_the_distance_to_the_nearest_neighbours_is_that_of_scikit_learn() -> Non
     reference = NearestNeighbors(n_neighbors=3).fit(train.flatten(1).numpy())
     expected = reference.kneighbors(test.flatten(1).numpy())[0].mean(axis=1)
     assert np.allclose(model(test).pred_score, expected, rtol=1e-4)
+
+
+def test_what_is_fitted_and_scored_is_so_in_32_bits_whatever_the_precision_of_the_trainer() -> None:
+    images = ImageBatch(image=torch.rand(40, 1, 32, 32).expand(-1, 3, -1, -1))
+    scores = []
+    for mixed in (False, True):
+        model = NearestNeighbours(evaluator=False, visualizer=False)
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            model.training_step(images)
+            model.fit()
+            scores.append(model.validation_step(images).pred_score)
+    assert torch.equal(*scores)
 
 
 def test_more_neighbours_than_images_are_refused_in_a_sentence() -> None:
