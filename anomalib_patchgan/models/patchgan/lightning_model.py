@@ -83,7 +83,8 @@ class PatchGan(AnomalibModule):
             Defaults to ``patch``.
         corrupted_fakes (bool): Whether the discriminator's fakes are corrupted patches too, not reconstructions alone.
             Defaults to ``True``.
-        novelty (bool): Whether evidence is compared with its distribution over normal images, or only brought to scale.
+        novelty (bool): Whether evidence, and the features it is drawn from, are compared with their distribution over
+            normal images, or only brought to scale.
             Defaults to ``True``.
         perceptual (bool): Whether frozen features of EfficientNet-Lite0 (ImageNet, from a wheel) join each patch's
             evidence, beside the discriminator's: for photographs (docs/development.md). A step of training takes
