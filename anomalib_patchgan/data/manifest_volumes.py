@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, AxialSliceProtocol, SliceProtocol, SubjectStack
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import check_same_grid, read_dicom_grid, read_volume_header, write_grid
+from anomalib_patchgan.io import check_background, check_same_grid, read_dicom_grid, read_volume_header, write_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from anomalib_patchgan.data.manifest_table import ManifestRow
     from anomalib_patchgan.io import IntensityRange, VolumeHeader
 
-# More than this share of voxels that are not zero, and the volume has no background.
-_LARGEST_BODY = 0.95
 _LESION_LABELS = {0: "healthy", **dict.fromkeys((*range(1, 10), 255), "lesion")}
 
 
@@ -106,12 +105,8 @@ class VolumePreparation:
         expected = read_volume_header(image)
         mask = None if row.mask is None else self._mask(row.mask, expected, row.image.name)
         intensities = prepare_intensities(image, self.cache_dir, self.declared)
-        slices, rows, columns = intensities.shape
-        if self.declared is None and sum(intensities.counts) > _LARGEST_BODY * slices * rows * columns:
-            raise InputError(
-                f"{row.image}: found hardly any voxel of zero, expected a background of zero, as is left when the "
-                "skull or the surroundings of the body are removed, or `intensity_range`, below which is background."
-            )
+        if self.declared is None:
+            check_background(row.image, sum(intensities.counts), math.prod(intensities.shape))
         lesions = None if mask is None else prepare_lesions(mask, self.cache_dir, _LESION_LABELS)
         if lesions is not None and any(lesions.counts) != (row.label == ABNORMAL):
             found, wanted, label = (
