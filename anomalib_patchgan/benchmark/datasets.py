@@ -85,10 +85,11 @@ def prepare_data(name: str, entry: DataEntry, store: Store, progress: ReportProg
 
 
 def content_digest(entry: DataEntry) -> str | None:
-    """Digest of what lies below every folder that a data set reads, or None where its root is missing."""
+    """Digest of the folders and of the split file that a data set reads, or None where its root is missing."""
     content = folder_digest(Path(entry.init_args["root"]))
-    healthy = entry.init_args.get("normal_root")
-    return content if content is None or not healthy else digest([content, folder_digest(Path(healthy))])
+    others = [entry.init_args.get(name) for name in ("normal_root", "split_file")]
+    further = [folder_digest(Path(path)) for path in others if path]
+    return content if content is None or not further else digest([content, *further])
 
 
 def record_key(name: str, entry: DataEntry) -> str:

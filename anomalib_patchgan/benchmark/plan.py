@@ -26,7 +26,7 @@ class DataSummary:
 
     Attributes:
         key: Key of its record in the store.
-        content: Digest of the files below its root.
+        content: Digest of the folders and of the split file that it reads.
         protocol: What one sample is.
         card_name: Name that the data set gives itself.
         split_sha256: Hash of the split by subject.

@@ -380,9 +380,10 @@ def _data_entry(content: Any, where: str) -> DataEntry:
     if phantoms is not None:
         entry.phantoms = _entry(PhantomsEntry, phantoms, f"{where}.phantoms")
     _expect("root" in entry.init_args, f"{where}.init_args", "has no root", "the folder that holds the data")
-    folders = {"root": entry.init_args["root"], "normal_root": entry.init_args.get("normal_root") or ""}
-    for key, folder in folders.items():
-        _expect(isinstance(folder, str), f"{where}.init_args.{key}", f"is {folder!r}", "the path of a folder")
+    for key, kind in (("root", "folder"), ("normal_root", "folder"), ("split_file", "file")):
+        path = entry.init_args.get(key)
+        fits = isinstance(path, str) or (path is None and key != "root")
+        _expect(fits, f"{where}.init_args.{key}", f"is {path!r}", f"the path of a {kind}")
     return entry
 
 

@@ -188,3 +188,18 @@ def test_a_healthy_cohort_beside_the_root_is_part_of_the_content(tmp_path):
     (tmp_path / "healthy" / "file").write_text("another subject")
     assert len({before, content_digest(entry), content_digest(alone)}) == 3
     assert without_locations(arguments) == {}
+
+
+def test_the_split_in_a_file_is_part_of_the_content(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.json").write_text(name)
+    (tmp_path / "data").mkdir()
+    arguments = {"root": str(tmp_path / "data")}
+    splits = ["one.json", "other.json", "absent.json"]
+    entries = [arguments, *(arguments | {"split_file": str(tmp_path / name)} for name in splits)]
+    contents = [content_digest(DataEntry(class_path="some.Data", init_args=one)) for one in entries]
+    assert len(set(contents)) == 4
+    assert all(without_locations(one) == {} for one in entries)
+    (tmp_path / "one.json").rename(tmp_path / "moved.json")
+    moved = arguments | {"split_file": str(tmp_path / "moved.json")}
+    assert content_digest(DataEntry(class_path="some.Data", init_args=moved)) == contents[1]

@@ -256,6 +256,11 @@ def test_dumped_suite_reads_back_as_the_same_suite(content, write, artefacts):
             {"root": "somewhere", "normal_root": 5},
             "data.brain.init_args.normal_root is 5; expected the path of a folder",
         ),
+        (
+            ("data", "brain", "init_args"),
+            {"root": "somewhere", "split_file": 5},
+            "data.brain.init_args.split_file is 5; expected the path of a file",
+        ),
         (("models", 7), {"class_path": "x.Y", "trainer": {}}, "models has the name 7; expected a text"),
         (("data", 7), {"class_path": "x.Y"}, "data has the name 7; expected a text"),
         (("loggers",), {True: {"class_path": "x.Y"}}, "loggers has the name True; expected a text"),
