@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ _DISTRIBUTIONS = (
     "torchio",
     "torchvision",
 )
+# Names to import those by that are called otherwise.
+_IMPORTED_AS = {"scikit-learn": "sklearn", "simpleitk": "SimpleITK"}
 _DATA_SOURCES = ("data", "io")
 _JOB_SOURCES = (
     *_DATA_SOURCES,
@@ -80,8 +83,11 @@ def package_source_digest() -> str:
 def job_source_digest(model_class: str, model_arguments: dict[str, Any], deployed: bool) -> str:
     """Digest of the source files that a job's outcome depends on: none of another model's is among them.
 
+    Of another package that a class path names, every Python file counts, unless its version stands in the key. What
+    such a package imports from elsewhere is not seen.
+
     Args:
-        model_class: Dotted path of the model; of another package's the version stands in the key.
+        model_class: Dotted path of the model.
         model_arguments: Its arguments, which may name classes by ``class_path``.
         deployed: Whether the job exports its model too.
     """
@@ -103,7 +109,26 @@ def package_versions() -> dict[str, str | None]:
 @cache
 def _job_source_digest(class_paths: frozenset[str], deployed: bool) -> str:
     used = [f"{_PACKAGE.name}.{name}" for name in _USED_BY_ALL + (_USED_BY_BACKENDS if deployed else ())]
-    return _content_digest(_files(_JOB_SOURCES) | files_behind([*class_paths, *used], _PACKAGE))
+    own = _content_digest(_files(_JOB_SOURCES) | files_behind([*class_paths, *used], _PACKAGE))
+    known = {_PACKAGE.name, *(_IMPORTED_AS.get(name, name) for name in _DISTRIBUTIONS)}
+    others = {path.partition(".")[0] for path in class_paths} - known
+    # Only then, so that other models keep the keys that they always had.
+    return digest([own, {name: _digests_of_other(name) for name in others}]) if others else own
+
+
+def _digests_of_other(package: str) -> list[str | None]:
+    """Digest of a module's file, or of each folder of a package; they are found by name, and nothing is imported."""
+    try:
+        spec = find_spec(package)
+    except ValueError:
+        # The name is empty, or that of the running script.
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is None:
+        return [folder_digest(Path(str(spec.origin)))]
+    folders = map(Path, spec.submodule_search_locations)
+    return [_content_digest(set(folder.rglob("*.py")), folder) for folder in folders]
 
 
 def _class_paths(arguments: Any) -> Iterator[str]:
@@ -122,8 +147,8 @@ def _files(sources: tuple[str, ...]) -> set[Path]:
     return {file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])}
 
 
-def _content_digest(files: set[Path]) -> str:
+def _content_digest(files: set[Path], root: Path = _PACKAGE) -> str:
     contents = [
-        (file.relative_to(_PACKAGE).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(files)
+        (file.relative_to(root).as_posix(), hashlib.sha256(file.read_bytes()).hexdigest()) for file in sorted(files)
     ]
     return digest(contents)

@@ -137,7 +137,9 @@ def _check_worker(job: Job, origin: Origin) -> None:
                 f"The worker {node} has {name} {here.get(name)}; expected {version}, as where the plan is."
             )
     if _source(job) != origin.source:
-        raise InputError(f"The worker {node} has another source of anomalib-patchgan than where the plan is.")
+        raise InputError(
+            f"The worker {node} has another source of anomalib-patchgan, or of the model, than where the plan is."
+        )
     if record_key(job.data, DataEntry(class_path=job.data_class, init_args=job.data_arguments)) != job.data_key:
         root = job.data_arguments["root"]
         raise InputError(f"The worker {node} has other data at {root}, or none; expected those of the plan.")

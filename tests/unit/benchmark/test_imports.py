@@ -10,7 +10,7 @@ import pytest
 import anomalib_patchgan
 from anomalib_patchgan import models
 from anomalib_patchgan.benchmark.environment import describe_environment
-from anomalib_patchgan.benchmark.fingerprint import job_source_digest, package_source_digest
+from anomalib_patchgan.benchmark.fingerprint import _job_source_digest, job_source_digest, package_source_digest
 from anomalib_patchgan.benchmark.imports import files_behind
 
 PACKAGE = Path(anomalib_patchgan.__file__).parent
@@ -115,6 +115,30 @@ def test_digest_follows_classes_named_in_arguments():
     named = {"parts": [{"class_path": f"{MODELS}.Alocc"}]}
     assert plain != job_source_digest("anomalib.models.Padim", named, False)
     assert plain != job_source_digest("anomalib.models.Padim", {}, True)
+
+
+@pytest.mark.parametrize("file", ["their_models.py", "their_models/deep/parts.py"])
+@pytest.mark.parametrize(
+    ("model", "arguments"),
+    [("their_models.Detector", {}), ("anomalib.models.Padim", {"parts": [{"class_path": "their_models.Part"}]})],
+)
+def test_digest_follows_the_source_of_other_packages_without_importing_it(
+    tmp_path, monkeypatch, file, model, arguments
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    digests = []
+    for content in ("alpha = 1", "alpha = 2", "alpha = 1"):
+        (tmp_path / file).write_text(content)
+        _job_source_digest.cache_clear()
+        digests.append(job_source_digest(model, arguments, False))
+    assert digests[0] == digests[2] != digests[1]
+    assert "their_models" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["absent_package.Model", ".Model", "__main__.Model", "builtins.dict"])
+def test_a_class_without_a_source_has_a_digest_too(name):
+    assert job_source_digest(name, {}, False) == job_source_digest(name, {}, False)
 
 
 def test_a_result_says_which_state_of_the_source_it_was_made_with():
