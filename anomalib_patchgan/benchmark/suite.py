@@ -62,7 +62,7 @@ class ModelEntry:
         trainer: Arguments of Lightning's trainer; ``max_epochs``, ``max_steps`` or ``max_minutes`` has to be one of
             them. Minutes of training are turned into steps when the plan is written.
         init_args: Constructor arguments of the model.
-        role: What the row is there for.
+        role: What the row is there for; that of the suite's method is always ``method``.
         note: What a reader has to know about the row, such as where its weights come from.
         overrides: By name of a data set: ``init_args`` and ``trainer`` that go over those above.
         backends: Backends on which the trained model is exported, checked and timed.
@@ -309,6 +309,7 @@ def make_suite(settings: Namespace, content: dict[str, Any], path: Path) -> Suit
             loggers={name: _entry(LoggerEntry, value, f"loggers.{name}") for name, value in content[_LOGGERS].items()},
         )
         _check_together(suite)
+        _settle_roles(suite)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return suite
@@ -443,6 +444,17 @@ def _check_together(suite: Suite) -> None:
         _expect(fits, f"models.{name}.data", f"is {row.data}", f"some of {', '.join(suite.data)}")
         for dataset in filter(row.runs_on, suite.data):
             _check_budget(row.trainer_for(dataset), f"models.{name}.trainer")
+
+
+def _settle_roles(suite: Suite) -> None:
+    """Give the method's row its role; a row that had it takes the one that the method's had, as in the report."""
+    method = suite.models[suite.method]
+    for name, row in suite.models.items():
+        if row.role == "method" and row is not method:
+            found = f"is 'method', as is that of {suite.method}"
+            _expect(method.role != "method", f"models.{name}.role", found, "it of one row")
+            row.role = method.role
+    method.role = "method"
 
 
 def _check_name(name: str) -> None:
