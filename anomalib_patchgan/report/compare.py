@@ -16,14 +16,15 @@ from anomalib_patchgan.report.files import replace_file, table_files
 from anomalib_patchgan.report.findings import Area, DataResult, Findings, ModelResult, collect
 from anomalib_patchgan.report.overview import protocol_of
 from anomalib_patchgan.report.rendering import render_html, render_markdown
+from anomalib_patchgan.report.same_images import image_parameters, images_digest
 from anomalib_patchgan.report.sections import Panel
 from anomalib_patchgan.report.tables import environment_facts
 from anomalib_patchgan.report.verdict import bracketed_points, signed_points
 from anomalib_patchgan.store import Store
 
 READING = (
-    "A result is compared where both stores scored the very same test images; elsewhere the difference would be one of "
-    "the data.",
+    "A result is compared where both stores scored the very same test images: the same samples and labels, made with "
+    "the same parameters; elsewhere the difference would be one of the data.",
     "The interval is over the same draws of test subjects in both stores, 95 %. A move counts as beyond noise when its "
     "p-value, Holm-adjusted over every result compared, is below 0.05, and when it is larger than 1.96 standard errors "
     "of the seeds, where both stores have at least two.",
@@ -173,10 +174,8 @@ def _move(before: tuple[DataResult, ModelResult] | None, after: tuple[DataResult
 
 
 def _same_images(one: DataResult, other: DataResult) -> bool:
-    if one.record is None or other.record is None:
-        return False
-    columns = ["sample_id", "subject_id", "label"]
-    return one.record.samples[columns].equals(other.record.samples[columns])
+    digest = images_digest(one)
+    return digest is not None and digest == images_digest(other)
 
 
 def answer(found: Sequence[Move], names: tuple[str, str]) -> str:
@@ -229,6 +228,7 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
     facts = []
     for data in findings.data:
         facts.append((f"{data.name}: split", str(data.card.get("split_sha256", "not known"))))
+        facts += [(f"{data.name}: {name}", value) for name, value in image_parameters(data).items()]
         for row in data.results:
             for run in row.runs[:1]:
                 facts.append((f"{row.model} on {data.name}: arguments", flattened(run.model_arguments) or "defaults"))

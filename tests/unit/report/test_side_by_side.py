@@ -25,6 +25,32 @@ def better_padim(run):
     return run
 
 
+def with_card(store, folder, changed):
+    """A copy of a store whose data card says something else."""
+    for path in shutil.copytree(store, folder).glob("data/*/card.json"):
+        card = json.loads(path.read_text())
+        card["card"] |= changed
+        path.write_text(json.dumps(card))
+    return folder
+
+
+def with_new_samples(store, folder):
+    """A copy of a store whose samples are called otherwise."""
+    other = shutil.copytree(store, folder)
+    for path in (*other.glob("data/*/samples.parquet"), *other.glob("jobs/*/scores.parquet")):
+        table = pd.read_parquet(path)
+        table.assign(sample_id="new " + table["sample_id"]).to_parquet(path, index=False)
+    return other
+
+
+# What decides the test images beside the split, and how a page names it.
+OTHER_IMAGES = [
+    ({"protocol_parameters": {"margin": 2, "stride": 1, "modality": ["t2"]}}, "protocol_parameters.modality", "[t2]"),
+    ({"phantom_parameters": {"level": "hard"}}, "phantom_parameters.level", "hard"),
+    ({"image_size": [64, 64]}, "image_size", "[64, 64]"),
+]
+
+
 @pytest.fixture(scope="module")
 def stores(write_store, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores")
@@ -64,13 +90,21 @@ def test_settings_and_environment_that_differ_are_named_and_no_others(comparison
 
 
 def test_other_test_images_are_not_compared(stores, tmp_path):
-    other = shutil.copytree(stores[1], tmp_path / "other")
-    for path in (*other.glob("data/*/samples.parquet"), *other.glob("jobs/*/scores.parquet")):
-        table = pd.read_parquet(path)
-        table.assign(sample_id="new " + table["sample_id"]).to_parquet(path, index=False)
+    other = with_new_samples(stores[1], tmp_path / "other")
     table = pd.read_csv(write_comparison(stores[0], other, tmp_path / "out").parent / "moves.csv")
     assert set(table["verdict"]) == {"other test images"}
     assert table["moved"].isna().all()
+
+
+@pytest.mark.parametrize(("changed", "name", "value"), OTHER_IMAGES)
+def test_images_by_other_parameters_are_not_compared_and_the_page_says_which(stores, tmp_path, changed, name, value):
+    other = with_card(stores[1], tmp_path / "other", changed)
+    page = write_comparison(stores[0], other, tmp_path / "out")
+    assert set(pd.read_csv(page.parent / "moves.csv")["verdict"]) == {"other test images"}
+    text = page.read_text().replace("&#34;", "")
+    assert f"skin: {name}" in text
+    assert value in text
+    assert "protocol_parameters.margin" not in text
 
 
 def test_a_move_within_the_spread_of_seeds_is_noise(stores, write_store, tmp_path):
@@ -105,11 +139,7 @@ def test_leaderboard_ranks_within_a_board_and_gives_controls_no_rank(stores, tmp
 
 def test_another_split_is_another_board(stores, tmp_path):
     shutil.copytree(stores[0], tmp_path / "stores" / "one")
-    other = shutil.copytree(stores[1], tmp_path / "stores" / "two")
-    for path in other.glob("data/*/card.json"):
-        card = json.loads(path.read_text())
-        card["card"]["split_sha256"] = "ab" * 32
-        path.write_text(json.dumps(card))
+    with_card(stores[1], tmp_path / "stores" / "two", {"split_sha256": "ab" * 32})
     page = write_leaderboard(tmp_path / "stores", tmp_path / "out")
     table = pd.read_csv(page.parent / "leaderboard.csv")
     assert table.loc[table["rank"] == 1, "store"].tolist() == ["one", "two"]
