@@ -3,6 +3,7 @@
 
 """Many stores on one page: one board for each test set, since numbers of different test sets cannot be ranked."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from anomalib_patchgan.report.files import replace_file, table_files
 from anomalib_patchgan.report.findings import UNREADABLE, Area, DataResult, ModelResult, collect
 from anomalib_patchgan.report.overview import protocol_of
 from anomalib_patchgan.report.rendering import render_html, render_markdown
+from anomalib_patchgan.report.same_images import image_parameters, images_digest
 from anomalib_patchgan.store import Store
 
 READING = (
-    "A board is one test set: one collection, one protocol, one split. Ranks are within a board; between boards "
-    "neither ranks nor numbers can be compared.",
+    "A board is one test set: one collection, one protocol, one split, the same samples and labels, made with the same "
+    "parameters. Ranks are within a board; between boards neither ranks nor numbers can be compared.",
     "In brackets 95 % intervals over test subjects. Where the intervals of two models overlap widely, their order is "
     "not settled; the report of a store says which differences hold.",
     "Controls stand in the table without a rank.",
@@ -25,13 +27,41 @@ READING = (
 _WHERE = ("plan.json", "*/plan.json", "*/*/plan.json")
 
 
+@dataclass(frozen=True, order=True)
+class Board:
+    """One test set.
+
+    Attributes:
+        name: The collection.
+        protocol: What one sample is.
+        split: SHA-256 of the split.
+        images: SHA-256 of what else decides the test images.
+        parameters: What made them, by name.
+    """
+
+    name: str
+    protocol: str
+    split: str
+    images: str
+    parameters: tuple[tuple[str, str], ...]
+
+    def differing(self, boards: Iterable["Board"]) -> str:
+        """Its parameters that other boards of the same collection, protocol and split do not share."""
+        alike = [one for one in boards if (one.name, one.protocol, one.split) == (self.name, self.protocol, self.split)]
+        return "; ".join(
+            f"{name}: {value}"
+            for name, value in self.parameters
+            if any((name, value) not in one.parameters for one in alike)
+        )
+
+
 @dataclass(frozen=True)
 class Entry:
     """One model of one store on one board.
 
     Attributes:
         store: Where it was run, relative to the folder of all stores.
-        board: Collection, protocol and split.
+        board: Its test set.
         phantom: Whether the data are synthetic.
         data: Name of the data set in the suite.
         row: The model's results.
@@ -40,7 +70,7 @@ class Entry:
     """
 
     store: str
-    board: tuple[str, str, str]
+    board: Board
     phantom: bool
     data: str
     row: ModelResult
@@ -101,7 +131,7 @@ def rank_entries(found: list[tuple[str, DataResult]]) -> list[Entry]:
     ]
     entries.sort(key=lambda entry: (entry.board, -entry.area.value, entry.store, entry.row.model))
     ranked: list[Entry] = []
-    places: dict[tuple[str, str, str], int] = {}
+    places: dict[Board, int] = {}
     for entry in entries:
         if entry.row.role == "control":
             ranked.append(entry)
@@ -111,9 +141,14 @@ def rank_entries(found: list[tuple[str, DataResult]]) -> list[Entry]:
     return ranked
 
 
-def _board(data: DataResult) -> tuple[str, str, str]:
-    card = data.card
-    return str(card.get("name") or data.name), protocol_of(data), str(card.get("split_sha256") or "not known")
+def _board(data: DataResult) -> Board:
+    return Board(
+        name=str(data.card.get("name") or data.name),
+        protocol=protocol_of(data),
+        split=str(data.card.get("split_sha256") or "not known"),
+        images=images_digest(data) or "not known",
+        parameters=tuple(sorted(image_parameters(data).items())),
+    )
 
 
 def _answer(entries: list[Entry], stores: int) -> str:
@@ -127,10 +162,17 @@ def _answer(entries: list[Entry], stores: int) -> str:
 def _leader(entry: Entry, entries: list[Entry]) -> str:
     rivals = sum(one.board == entry.board and one.rank is not None for one in entries) - 1
     value = f"{share(entry.area.value)} {bracketed(entry.area.interval)}".rstrip()
-    name, protocol, split = entry.board
     of = f"first of {rivals + 1}" if rivals else "the only one"
-    kind = " (phantoms)" if entry.phantom else ""
-    return f"{name}{kind}, {protocol} protocol, split {split[:8]}: {entry.row.model} {value}, {of}."
+    board = ", ".join((f"{entry.board.name}{' (phantoms)' if entry.phantom else ''}", *_about(entry, entries)))
+    return f"{board}: {entry.row.model} {value}, {of}."
+
+
+def _about(entry: Entry, entries: list[Entry]) -> Iterator[str]:
+    """What a reader tells the board of an entry from others by, beside the collection."""
+    yield f"{entry.board.protocol} protocol"
+    yield f"split {entry.board.split[:8]}"
+    differing = entry.board.differing(one.board for one in entries)
+    yield f"images {entry.board.images[:8]}{f' ({differing})' if differing else ''}"
 
 
 def leaderboard_table(entries: list[Entry]) -> Table:
@@ -140,7 +182,7 @@ def leaderboard_table(entries: list[Entry]) -> Table:
         Row(
             (
                 Cell(entry.row.model, ROLES.get(entry.row.role, entry.row.role)),
-                Cell(entry.board[0], _about(entry)),
+                Cell(entry.board.name, " · ".join((*_about(entry, entries), *(("phantom",) if entry.phantom else ())))),
                 Cell(MISSING if entry.rank is None else str(entry.rank)),
                 area_cell(entry.area, bar=True),
                 Cell(share(entry.row.mean(lambda seed: seed.average_precision))),
@@ -149,16 +191,12 @@ def leaderboard_table(entries: list[Entry]) -> Table:
                 Cell(entry.store, entry.data),
             ),
             entry.row.role,
-            (entry.board[0], entry.board[1], entry.board[2][:8]),
+            (entry.board.name, entry.board.protocol, entry.board.split[:8], entry.board.images[:8]),
         )
         for entry in entries
     )
     caption = "Every model of every store, board by board; in brackets 95 % intervals over test subjects."
-    return Table(caption, columns, rows, frozenset(columns[2:7]), ("Data set", "Protocol", "Split"))
-
-
-def _about(entry: Entry) -> str:
-    return " · ".join((entry.board[1], f"split {entry.board[2][:8]}", *(("phantom",) if entry.phantom else ())))
+    return Table(caption, columns, rows, frozenset(columns[2:7]), ("Data set", "Protocol", "Split", "Images"))
 
 
 def csv_rows(entries: list[Entry]) -> list[dict[str, str]]:
@@ -168,9 +206,10 @@ def csv_rows(entries: list[Entry]) -> list[dict[str, str]]:
         interval = entry.area.interval
         rows.append(
             {
-                "collection": entry.board[0],
-                "protocol": entry.board[1],
-                "split_sha256": entry.board[2],
+                "collection": entry.board.name,
+                "protocol": entry.board.protocol,
+                "split_sha256": entry.board.split,
+                "images_sha256": entry.board.images,
                 "phantom": str(entry.phantom).lower(),
                 "rank": "" if entry.rank is None else str(entry.rank),
                 "model": entry.row.model,

@@ -146,6 +146,26 @@ def test_another_split_is_another_board(stores, tmp_path):
     assert "2 boards from 2 stores" in page.read_text()
 
 
+@pytest.mark.parametrize(("changed", "name", "value"), OTHER_IMAGES)
+def test_images_by_other_parameters_are_another_board_that_says_so(stores, tmp_path, changed, name, value):
+    shutil.copytree(stores[0], tmp_path / "stores" / "one")
+    with_card(stores[1], tmp_path / "stores" / "two", changed)
+    page = write_leaderboard(tmp_path / "stores", tmp_path / "out")
+    table = pd.read_csv(page.parent / "leaderboard.csv")
+    assert set(table.loc[table["rank"] == 1, "store"]) == {"one", "two"}
+    assert table["images_sha256"].nunique() == 2
+    text = page.read_text().replace("&#34;", "")
+    assert "2 boards from 2 stores" in text
+    assert f"{name}: {value})" in text
+    assert "protocol_parameters.margin" not in text
+
+
+def test_other_samples_of_the_same_subjects_are_another_board(stores, tmp_path):
+    shutil.copytree(stores[0], tmp_path / "stores" / "one")
+    with_new_samples(stores[1], tmp_path / "stores" / "two")
+    assert "2 boards from 2 stores" in write_leaderboard(tmp_path / "stores", tmp_path / "out").read_text()
+
+
 def test_a_store_of_another_version_is_named_and_the_others_stand(stores, tmp_path):
     shutil.copytree(stores[0], tmp_path / "stores" / "good")
     old = shutil.copytree(stores[1], tmp_path / "stores" / "old")
