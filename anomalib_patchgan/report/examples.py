@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from anomalib_patchgan.report.findings import DataResult
+from anomalib_patchgan.report.findings import UNREADABLE, DataResult
 from anomalib_patchgan.report.scores import run_threshold
 from anomalib_patchgan.store import DataRecord, Run, Store
 
@@ -160,11 +160,16 @@ def gallery(store: Store, data: DataResult, record: DataRecord | None, method: s
     if row is None or data.record is None:
         return Gallery((), (f"No examples: {method} has no usable result on this data set.",))
     run = next(one for one in row.runs if one.seed == row.seeds[0].seed)
-    stored = store.load_run(run.key, with_maps=True)
-    maps, reconstructions = stored.maps, stored.reconstructions
     if record is None or record.images is None or record.masks is None or run.scores is None:
         return Gallery((), ("No examples: the store holds no test images of this data set.",))
-    twins = store.load_twins(record.key)
+    try:
+        stored = store.load_run(run.key, with_maps=True)
+        twins = store.load_twins(record.key)
+    except UNREADABLE as error:
+        # A kept score does not ask for the maps, so this may be the first look at them.
+        where = f"the pictures in jobs/{run.key} or data/{record.key}"
+        return Gallery((), (f"No examples: {where} cannot be read ({type(error).__name__}: {error}).",))
+    maps, reconstructions = stored.maps, stored.reconstructions
     threshold = run_threshold(run)
     scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
     samples = record.samples

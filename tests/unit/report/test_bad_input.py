@@ -84,6 +84,18 @@ def test_data_whose_images_are_damaged_leave_every_job_unreadable_and_a_page(sto
     assert page.count(": unreadable</summary>") == 4
 
 
+@pytest.mark.parametrize("file", ["jobs/14-9-0/maps.npz", "jobs/14-9-0/reconstructions.npz", "data/data-14/twins.npz"])
+def test_pictures_that_are_damaged_once_their_scores_are_kept_leave_a_page_that_names_them(make_store, tmp_path, file):
+    store = make_store(names=("brain phantoms",), models=MODELS)
+    write_report(store, tmp_path / "out")
+    content = bytearray((store / file).read_bytes())
+    content[len(content) // 2] ^= 255
+    (store / file).write_bytes(content)
+    page = text_of(write_report(store, tmp_path / "out"))
+    assert "No examples: the pictures in jobs/14-9-0 or data/data-14 cannot be read" in page
+    assert 'class="example"' not in page
+
+
 def test_samples_without_the_size_of_lesions_give_a_page_without_that_study(store, tmp_path):
     (path,) = store.glob("data/*/samples.parquet")
     table = pd.read_parquet(path)
