@@ -149,6 +149,13 @@ def test_a_difference_that_is_the_same_in_every_draw_is_a_sign_test(subjects, p_
     assert difference.p_value == p_value
 
 
+@pytest.mark.parametrize(("first", "second", "p_value"), [(1.0, 2.0 / 3.0, 2.0**-3), (0.1 + 0.2, 0.3, 1.0)])
+def test_a_difference_that_is_the_same_but_for_rounding_is_a_sign_test(first, second, p_value):
+    difference = paired_difference((first, np.full(2000, first)), (second, np.full(2000, second)), 4)
+    assert difference is not None
+    assert difference.p_value == p_value
+
+
 def test_average_precision_of_pixels_in_every_draw_is_that_of_the_resampled_subjects():
     generator = np.random.default_rng(6)
     masks = generator.random((12, 20, 20)) < 0.1
