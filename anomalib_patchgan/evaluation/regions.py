@@ -120,7 +120,10 @@ def aupro(maps: RankedMaps, regions: Regions, limit: float = AUPRO_LIMIT) -> flo
 
 
 def aupimo(
-    maps: RankedMaps, masks: NDArray[np.bool_], bounds: tuple[float, float] = AUPIMO_BOUNDS
+    maps: RankedMaps,
+    masks: NDArray[np.bool_],
+    bounds: tuple[float, float] = AUPIMO_BOUNDS,
+    normal: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64] | None:
     """Area under the per-image overlap curve of each image with a lesion.
 
@@ -133,6 +136,8 @@ def aupimo(
         maps: Ranked anomaly maps [N, H, W].
         masks: [N, H, W], true where there is lesion.
         bounds: Lowest and highest false-positive rate, in (0, 1).
+        normal: [N] which images are normal; when not given, those without a lesion in their mask, of which a thin one
+            may be lost where masks are reduced.
 
     Returns:
         [M] in [0, 1], one for each of the M images with a lesion; None without a normal image or without a lesion.
@@ -142,12 +147,13 @@ def aupimo(
     """
     check_shape(maps.ranks, masks)
     has_lesion = masks.any(axis=(1, 2))
-    if has_lesion.all() or not has_lesion.any():
+    is_normal = ~has_lesion if normal is None else normal
+    if not is_normal.any() or not has_lesion.any():
         return None
-    normal = np.bincount(maps.ranks[~has_lesion].ravel(), minlength=maps.values.size)
-    used = np.flatnonzero(normal)[::-1]
+    counts = np.bincount(maps.ranks[is_normal].ravel(), minlength=maps.values.size)
+    used = np.flatnonzero(counts)[::-1]
     # A threshold at the j-th highest normal value serves the rates from at[j] to below at[j + 1].
-    at = np.concatenate([[0.0], np.cumsum(normal[used])]) / normal.sum()
+    at = np.concatenate([[0.0], np.cumsum(counts[used])]) / counts.sum()
     low, high = bounds
     share = np.log(np.clip(at[1:], low, high) / np.clip(at[:-1], low, high)) / np.log(high / low)
     # A pixel is called at each threshold below its value, so its worth is the sum of their shares.

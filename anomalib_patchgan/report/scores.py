@@ -288,7 +288,9 @@ def _pixel_score(maps: NDArray[np.float16], threshold: float | None, labels: NDA
     ranked = evaluation.rank_maps(maps)
     counts = evaluation.count_pixels(ranked, test.masks)
     histograms = evaluation.subject_histograms(ranked, test.masks, test.draws.subject_of_sample)
-    per_image = evaluation.aupimo(ranked, test.masks)
+    # By their labels: a thin lesion may be lost in a mask at the size of the maps.
+    normal = labels == 0
+    per_image = evaluation.aupimo(ranked, test.masks, normal=normal)
     return PixelScore(
         average_precision=AreaScore(
             counts.average_precision(), evaluation.average_precision_draws(*histograms, test.draws)
@@ -297,16 +299,17 @@ def _pixel_score(maps: NDArray[np.float16], threshold: float | None, labels: NDA
         aupro=evaluation.aupro(ranked, test.regions),
         aupimo=None if per_image is None else float(per_image.mean()),
         ceiling_dice=counts.best_dice(),
-        declared=None if threshold is None else _declared_pixel_score(ranked, threshold, test),
+        declared=None if threshold is None else _declared_pixel_score(ranked, threshold, normal, test),
         definitions={
             name: _auroc(labels, scores, test.draws) for name, scores in evaluation.definition_scores(ranked).items()
         },
     )
 
 
-def _declared_pixel_score(maps: evaluation.RankedMaps, threshold: float, test: TestData) -> DeclaredPixelScore:
+def _declared_pixel_score(
+    maps: evaluation.RankedMaps, threshold: float, normal: NDArray[np.bool_], test: TestData
+) -> DeclaredPixelScore:
     called = evaluation.call_pixels(maps, threshold)
-    normal = ~test.masks.any(axis=(1, 2))
     return DeclaredPixelScore(
         dice=evaluation.dice(called, test.masks),
         image_dice=float(evaluation.image_dice(called, test.masks).mean()),

@@ -53,6 +53,17 @@ def test_rates_that_few_normal_pixels_cannot_reach_are_served_by_the_next_lower_
     assert between == pytest.approx([0.75])
 
 
+def test_an_image_that_is_neither_normal_nor_has_a_lesion_in_its_mask_is_left_out():
+    masks = np.zeros((3, 4, 4), dtype=bool)
+    masks[0, 0] = True
+    maps = np.random.default_rng(3).normal(size=masks.shape)
+    maps[2] += 9.0
+    normal = np.array([False, True, False])
+    alone = aupimo(rank_maps(maps[:2]), masks[:2], (1 / 64, 1 / 4))
+    assert aupimo(rank_maps(maps), masks, (1 / 64, 1 / 4), normal) == pytest.approx(alone)
+    assert aupimo(rank_maps(maps), masks, normal=np.zeros(3, bool)) is None
+
+
 def test_overlap_is_not_defined_without_lesions_or_without_normals():
     maps = rank_maps(np.random.default_rng(0).normal(size=(2, 3, 3)))
     none, every = np.zeros((2, 3, 3), bool), np.ones((2, 3, 3), bool)

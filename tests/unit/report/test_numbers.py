@@ -3,17 +3,19 @@
 
 """Every number beside the image AUROC, recomputed from the stored scores by other means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import ndimage
 from sklearn import metrics
 
-from anomalib_patchgan.evaluation import smallest_calibration_size
-from anomalib_patchgan.report import figures, tables
+from anomalib_patchgan.evaluation import aupimo, draw_subjects, rank_maps, smallest_calibration_size
+from anomalib_patchgan.report import figures, scores, tables
 from anomalib_patchgan.report.findings import DataResult, Findings, ModelResult, collect, ranked_models
 from anomalib_patchgan.report.results_csv import csv_rows
-from anomalib_patchgan.report.scores import AreaScore, SeedScore, run_thresholds
+from anomalib_patchgan.report.scores import AreaScore, SeedScore, run_thresholds, score_run
 from anomalib_patchgan.report.verdict import overall_verdict, verdict_headline, verdict_sentences
 from anomalib_patchgan.store import Store
 
@@ -71,6 +73,20 @@ def test_pixel_numbers_are_those_of_scikit_learn(brain):
     assert number(rows, "false_positive_area") == pytest.approx(np.mean(areas))
     low, high = number(rows, "pixel_average_precision_low"), number(rows, "pixel_average_precision_high")
     assert low < number(rows, "pixel_average_precision") < high
+
+
+def test_an_abnormal_image_whose_lesion_is_lost_at_the_size_of_the_maps_is_no_normal_image(brain):
+    _, _, (run, _), record = brain
+    labels = record.samples["label"].to_numpy()
+    lost = np.flatnonzero(labels)[0]
+    kept = np.arange(len(labels)) != lost
+    masks, maps = record.masks.copy(), run.maps.copy()
+    masks[lost], maps[lost] = False, 9.0
+    test = scores.TestData(record, masks, draw_subjects(record.samples["subject_id"].tolist()))
+    pixel = score_run(replace(run, maps=maps), test).pixel
+    called = maps[labels == 0].astype(np.float64) > run.thresholds["pixel"]
+    assert pixel.declared.normal_area == pytest.approx(called.mean())
+    assert pixel.aupimo == pytest.approx(aupimo(rank_maps(maps[kept]), masks[kept]).mean())
 
 
 def test_lesions_found_are_those_that_a_called_pixel_touches(brain):
