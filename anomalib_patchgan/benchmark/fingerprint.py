@@ -128,7 +128,7 @@ def _digests_of_other(package: str) -> list[str | None]:
     if spec.submodule_search_locations is None:
         return [folder_digest(Path(str(spec.origin)))]
     folders = map(Path, spec.submodule_search_locations)
-    return [_content_digest(set(folder.rglob("*.py")), folder) for folder in folders]
+    return [_content_digest({file for file in folder.rglob("*.py") if file.is_file()}, folder) for folder in folders]
 
 
 def _class_paths(arguments: Any) -> Iterator[str]:

@@ -127,6 +127,8 @@ def test_digest_follows_the_source_of_other_packages_without_importing_it(
 ):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    # What an editor leaves beside a file that is being changed.
+    (tmp_path / file).with_name(".#edited.py").symlink_to("nobody@nowhere.1")
     digests = []
     for content in ("alpha = 1", "alpha = 2", "alpha = 1"):
         (tmp_path / file).write_text(content)
