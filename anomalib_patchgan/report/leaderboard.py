@@ -171,7 +171,7 @@ def _about(entry: Entry, entries: list[Entry]) -> Iterator[str]:
     """What a reader tells the board of an entry from others by, beside the collection."""
     yield f"{entry.board.protocol} protocol"
     yield f"split {entry.board.split[:8]}"
-    differing = entry.board.differing(one.board for one in entries)
+    differing = entry.board.differing({one.board for one in entries})
     yield f"images {entry.board.images[:8]}{f' ({differing})' if differing else ''}"
 
 
