@@ -12,10 +12,10 @@ from anomalib_patchgan.evaluation.bootstrap import (
     average_precision_draws,
     draw_subjects,
     holm,
+    paired_difference,
     percentile_interval,
 )
 from anomalib_patchgan.evaluation.definitions import DEFINITIONS, TOP_SHARE, definition_scores
-from anomalib_patchgan.evaluation.differences import paired_difference
 from anomalib_patchgan.evaluation.image import (
     auroc,
     average_precision,

@@ -23,6 +23,8 @@ DRAWS = 2000
 """Number of bootstrap draws behind every interval."""
 
 _FIXED_SEED = 20190126
+# Above what rounding leaves of a difference of equal numbers, and far below any that a score makes.
+_ROUNDING = 1e-12
 # Draws are weighed a block at a time, so that the block of weights stays small whatever the number of draws.
 _BLOCK = 1_000_000
 
@@ -191,11 +193,11 @@ def paired_difference(
         return None
     value = first[0] - second[0]
     error = float(np.std(differences[np.isfinite(differences)]))
-    if error > 0.0:
+    if error > _ROUNDING:
         p_value = float(2.0 * stats.t.sf(abs(value) / error, subjects - 1))
     else:
         # Every draw gives the same difference; then the sign test of S subjects that all agree is what can be said.
-        p_value = 1.0 if value == 0.0 else 2.0 ** (1 - subjects)
+        p_value = 1.0 if abs(value) <= _ROUNDING else 2.0 ** (1 - subjects)
     return Difference(value, interval, p_value)
 
 
