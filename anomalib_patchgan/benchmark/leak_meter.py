@@ -5,7 +5,8 @@
 
 The test stays the same, image by image. What changes is where the training samples come from: subjects who are not in
 the test, or, for a share of them, the test subjects themselves, as happens when samples are dealt to the groups without
-regard to whose they are. So the difference is a paired one, and nothing but the leak makes it.
+regard to whose they are. So the difference is a paired one. Slices are exchanged for slices alike in position and area,
+so that they differ in whose they are alone; with the test's subjects, more subjects are trained on.
 """
 
 from dataclasses import dataclass, replace

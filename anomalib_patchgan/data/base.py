@@ -24,7 +24,7 @@ from anomalib_patchgan.data.cache import default_cache_dir
 from anomalib_patchgan.data.dataset import MedicalDataset, SampleReader
 from anomalib_patchgan.data.duplicates import Fingerprint, check_duplicates
 from anomalib_patchgan.data.phantoms import HEALTHY_TWINS, read_parameters
-from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL
+from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, AxialSliceProtocol
 from anomalib_patchgan.data.splits import GROUPS, check_disjoint, read_split, split_sha256, split_subjects, write_split
 from anomalib_patchgan.errors import InputError
 
@@ -351,14 +351,15 @@ class MedicalDataModule(AnomalibDataModule):
         """Train on what a split by sample would have dealt: some training samples are of test subjects from now on.
 
         For the leak meter, which compares this with the honest split on the very same test. There are as many training
-        samples as before. The share of them that comes from test subjects is the one that test subjects have among all;
-        those samples are normal, and none of them is in the test itself.
+        samples as before. The share of them that comes from test subjects is the one that test subjects have among all,
+        or less where not as many can be had; those samples are normal, and none of them is in the test itself. A slice
+        is exchanged for one that is alike in position and area, or slices would differ in more than whose they are.
 
         Returns:
             Number of training samples that are of test subjects.
 
         Raises:
-            InputError: If the protocol leaves no spare normal sample of a test subject.
+            InputError: If the protocol leaves no spare normal sample of a test subject that could be exchanged.
             RuntimeError: If :meth:`setup` has not been called.
         """
         if self._assembly is None:
@@ -368,12 +369,20 @@ class MedicalDataModule(AnomalibDataModule):
             raise InputError(f"{self.root}: found no spare normal sample of a test subject, expected some to leak.")
         subjects = self._assembly.subjects
         share = len(subjects["test"]) / sum(len(names) for names in subjects.values())
-        leaked = min(round(share * len(own)), len(spare))
         generator = np.random.default_rng(self.split_seed)
-        foreign = spare.iloc[np.sort(generator.permutation(len(spare))[:leaked])].assign(group="train")
+        if isinstance(self.eligibility, AxialSliceProtocol):
+            placed = self._assembly.samples.set_index("sample_id").loc[own["sample_id"]]
+            pairs = np.array(self.eligibility.alike(placed, spare), dtype=np.int64).reshape(-1, 2)
+        else:
+            count = min(len(own), len(spare))
+            pairs = np.stack([generator.permutation(len(rows))[:count] for rows in (own, spare)], axis=1)
+        pairs = generator.permutation(pairs)[: round(share * len(own))]
+        leaked = len(pairs)
+        if not leaked:
+            raise InputError(f"{self.root}: found no slice of a test subject like one to train on, expected some.")
+        foreign = spare.iloc[np.sort(pairs[:, 1])].assign(group="train")
         self._complete(foreign, self._preview_folder(self._assembly))
-        kept = own.iloc[np.sort(generator.permutation(len(own))[: len(own) - leaked])]
-        table = pd.concat([kept, foreign[_COLUMNS]], ignore_index=True)
+        table = pd.concat([own.drop(own.index[pairs[:, 0]]), foreign[_COLUMNS]], ignore_index=True)
         table.attrs["task"] = self._assembly.task
         self.train_data.samples = table
         self._leaked = leaked

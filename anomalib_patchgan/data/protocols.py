@@ -186,6 +186,19 @@ class AxialSliceProtocol(ABC):
             return "slice with its lesion outside the field of view"
         return self.reason_against_normal(stack, lesion_distance) if lesion_area == 0 else None
 
+    def alike(self, first: pd.DataFrame, second: pd.DataFrame) -> list[tuple[int, int]]:
+        """Pair slices alike in position and brain area one to one.
+
+        Args:
+            first: Rows of :meth:`samples_of`.
+            second: Others.
+
+        Returns:
+            Numbers of rows of ``first`` and ``second``.
+        """
+        one, other = (rows[["position", "brain_area"]].to_numpy(dtype=np.float64) for rows in (first, second))
+        return match_pairs(one, other, self.position_tolerance, self.area_tolerance)
+
     def select_test(self, samples: pd.DataFrame) -> Eligibility:
         """Pair normal with abnormal slices alike in position and brain area, and leave the others out.
 
@@ -197,12 +210,7 @@ class AxialSliceProtocol(ABC):
         """
         normal = samples[samples["label_index"] == NORMAL]
         abnormal = samples[samples["label_index"] == ABNORMAL]
-        pairs = match_pairs(
-            normal[["position", "brain_area"]].to_numpy(dtype=np.float64),
-            abnormal[["position", "brain_area"]].to_numpy(dtype=np.float64),
-            self.position_tolerance,
-            self.area_tolerance,
-        )
+        pairs = self.alike(normal, abnormal)
         kept = pd.concat([normal.iloc[[pair[0] for pair in pairs]], abnormal.iloc[[pair[1] for pair in pairs]]])
         excluded = Counter(
             {

@@ -83,6 +83,7 @@ _ARTEFACTS = (
         parameters=(
             Parameter("rotation", "degrees (scan)", (1.0, 2.0, 4.0, 6.0, 9.0)),
             Parameter("translation", "% of the side (scan)", (1.0, 2.0, 3.0, 4.5, 6.0)),
+            Parameter("disturbed", "% of k-space at either end (scan)", (12.0, 19.0, 26.0, 33.0, 40.0)),
             Parameter("path", "% of the side (photograph)", (2.0, 4.0, 6.0, 9.0, 12.0)),
         ),
         reason="In a brain slice 2 to 12 mm and 1 to 9 degrees: from a patient who lies almost still to a scan that "

@@ -1,7 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Applying the artefacts with torchio.
+"""Applying the artefacts, all but blur with torchio.
 
 What comes in from outside an image, when it is moved or turned, is its mirror image: zeros around a brain, skin around
 skin. The empty background of a scan, zeros that reach the image's border, stays empty: skulls are stripped after a scan
@@ -19,7 +19,8 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 - its own convention
 import torch
 import torchio
-from scipy import ndimage
+from numpy.typing import NDArray
+from scipy import ndimage, special
 from torch import Tensor
 
 from anomalib_patchgan.data.artefacts.table import ARTEFACTS
@@ -27,10 +28,10 @@ from anomalib_patchgan.data.artefacts.table import ARTEFACTS
 _ORDER = 3
 # Polynomials of three variables up to that order, as torchio counts them; the first is the constant.
 _COEFFICIENTS = 20
-# Movements happen at these times of the scan, 0 to 1. The middle of k-space, which makes up most of an image, lies
-# between them, so that the image stays where it was and the lesion mask still fits.
-_FIRST_MOVEMENT = (0.3, 0.45)
-_SECOND_MOVEMENT = (0.55, 0.7)
+# Movements happen so long after the beginning and before the end of the scan, as a factor of the declared share. The
+# middle of k-space, which makes up most of an image, lies between them, so that the image stays where it was and the
+# lesion mask still fits.
+_WHEN = (0.8, 1.2)
 
 Strength = Mapping[str, float]
 Apply = Callable[[Tensor, Tensor, Strength, np.random.Generator, bool], tuple[Tensor, Tensor]]
@@ -124,7 +125,8 @@ def _moved_in_scanner(image: Tensor, strength: Strength, generator: np.random.Ge
     side = min(image.shape[-2:])
     directions = generator.uniform(0.0, 2.0 * math.pi, 2)
     signs = generator.choice([-1.0, 1.0], 2)
-    times = np.array([generator.uniform(*_FIRST_MOVEMENT), generator.uniform(*_SECOND_MOVEMENT)])
+    first, last = strength["disturbed"] / 100.0 * generator.uniform(*_WHEN, 2)
+    times = np.array([first, 1.0 - last])
     length = strength["translation"] / 100.0 * side
     degrees = np.stack([strength["rotation"] * signs, np.zeros(2), np.zeros(2)], axis=1)
     translation = np.stack([np.zeros(2), length * np.cos(directions), length * np.sin(directions)], axis=1)
@@ -159,9 +161,25 @@ def _moved_by_hand(image: Tensor, strength: Strength, generator: np.random.Gener
 def _blur(
     image: Tensor, lesion: Tensor, strength: Strength, _generator: np.random.Generator, scan: bool
 ) -> tuple[Tensor, Tensor]:
-    std = strength["std"] / 100.0 * min(image.shape[-2:])
-    blurred = torchio.Blur((std, std, 0.0))(image[..., None])[..., 0]
+    weights = _gaussian_weights(strength["std"] / 100.0 * min(image.shape[-2:]))
+    result = image.numpy()
+    for axis in (-2, -1):
+        result = ndimage.convolve1d(result, weights, axis=axis, mode="reflect")
+    blurred = torch.from_numpy(result)
     return _with_empty_background(blurred, image) if scan else blurred, lesion
+
+
+def _gaussian_weights(std: float) -> NDArray[np.float64]:
+    """Weights of the discrete analogue of a Gaussian (Lindeberg, 1990): its standard deviation is ``std`` for any.
+
+    A Gaussian that is sampled at whole pixels, as torchio's, has none left below half a pixel.
+
+    Args:
+        std: In pixels.
+    """
+    reach = math.ceil(4.0 * std) + 1
+    weights = special.ive(np.arange(-reach, reach + 1), std**2)
+    return weights / weights.sum()
 
 
 def _gamma(

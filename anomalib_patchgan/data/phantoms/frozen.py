@@ -89,11 +89,14 @@ class FrozenSet:
             for index, (here, frozen) in enumerate(zip(contents, self.first, strict=False))
             if not here.resembles(frozen)
         ]
-        reason = (
-            f"index {', '.join(unlike)} holds something else"
-            if unlike
-            else f"the first {len(self.first)} agree but for rounding, as on another processor or with other libraries"
-        )
+        if unlike:
+            reason = f"index {', '.join(unlike)} holds something else"
+        elif all(here.sha256 == frozen.sha256 for here, frozen in zip(contents, self.first, strict=False)):
+            reason = f"the first {len(self.first)} are the same, so that the difference lies beyond them"
+        else:
+            reason = (
+                f"the first {len(self.first)} agree but for rounding, as on another processor or with other libraries"
+            )
         raise InputError(f"{root}: found content with SHA-256 {found}, expected {self.sha256} ({self.name}): {reason}")
 
     def _check_parameters(self, root: Path) -> None:

@@ -70,6 +70,23 @@ def test_a_higher_severity_changes_images_more(kind, scan):
     assert changes == sorted(changes)
 
 
+def test_more_movement_in_the_scanner_disturbs_every_image_more():
+    image = brain()[0]
+    for name in "abcdefgh":
+        changes = [float((under("motion", severity, name) - image).square().mean()) for severity in SEVERITIES]
+        assert changes == sorted(set(changes)), name
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_blur_has_the_declared_standard_deviation_however_few_pixels_that_is(severity):
+    point = torch.zeros(3, 33, 33)
+    point[:, 16, 16] = 1.0
+    spread = apply_artefact(point, torch.zeros(33, 33, dtype=torch.bool), "blur", severity, "a", False)[0][0].double()
+    distance = torch.arange(33) - 16.0
+    variance = float((spread.sum(0) * distance.square()).sum() / spread.sum())
+    assert variance**0.5 == pytest.approx(ARTEFACTS["blur"].strength(severity)["std"] / 100 * 33, rel=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["bias_field", "noise"])
 def test_the_direction_of_a_change_is_the_same_at_every_severity(kind):
     image = brain()[0]

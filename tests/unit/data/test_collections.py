@@ -6,6 +6,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from anomalib_patchgan.data import BraTS2019
@@ -109,6 +110,13 @@ def test_a_leak_changes_where_training_samples_come_from_and_nothing_else(brain_
     assert module.test_data.samples.equals(test)
     assert module.card()["leaked_training_samples"] == leaked
     assert module.train_data[len(after) - 1].image.isfinite().all()
+    if protocol["protocol"] == "slice":
+        # Every slice that came stands for one that went and is alike in place.
+        of = module._assembly.spare.set_index("sample_id")["position"]
+        gone = before.loc[~before["sample_id"].isin(after["sample_id"]), "sample_id"]
+        placed = module._assembly.samples.set_index("sample_id")["position"]
+        come = sorted(of[after.loc[of_test, "sample_id"]])
+        np.testing.assert_allclose(come, sorted(placed[gone]), atol=0.05)
 
 
 def test_a_renewed_datamodule_has_the_same_data_unread_and_to_itself(brain_tree, prepared, monkeypatch):

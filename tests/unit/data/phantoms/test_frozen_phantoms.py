@@ -87,8 +87,26 @@ def test_first_subject_is_the_one_that_was_frozen(name, tmp_path):
     assert content.resembles(one.first[0])
 
 
+def test_no_frozen_content_without_its_lesion_passes_for_rounding():
+    for one in map(load_frozen, frozen_names()):
+        for content in one.first:
+            half = len(content.means) // 2
+            if one.name.startswith("brain"):
+                # The scans of the healthy twins in the place of the patients'.
+                healthy = (*content.means[half:-1], content.means[half - 1], *content.means[half:])
+            else:
+                healthy = (content.means[2], *content.means[1:])
+            assert not content.resembles(dataclasses.replace(content, means=healthy)), one.name
+
+
 def test_unchanged_set_is_verified(small):
     small[0].verify(small[1], processes=1)
+
+
+def test_a_difference_beyond_the_first_subjects_is_not_called_rounding(small):
+    one = dataclasses.replace(small[0], sha256="0" * 64)
+    with pytest.raises(InputError, match="are the same, so that the difference lies beyond them"):
+        one.verify(small[1], processes=1)
 
 
 def test_content_does_not_depend_on_compression(copied):
