@@ -281,6 +281,8 @@ class _Flow:
             self._readers.shutdown(cancel_futures=True)
             self._queue.wait_all()
             self._writers.shutdown()
+            # Python does not see that the queue holds this object through its callback, and would keep both for ever.
+            del self._queue
         self._raise_error()
 
     def _read_ahead(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Future[Any]]]:

@@ -4,12 +4,14 @@
 """The predictor on images: results, resuming, and what is wrong with files and models."""
 
 import csv
+import gc
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import weakref
 
 import numpy as np
 import openvino
@@ -18,6 +20,7 @@ import torch
 from PIL import Image
 
 from anomalib_patchgan.deploy import Predictor
+from anomalib_patchgan.deploy import predictor as predictor_module
 from anomalib_patchgan.deploy.export import PRECISIONS
 from anomalib_patchgan.deploy.results import ResultTable
 from anomalib_patchgan.errors import InputError
@@ -101,6 +104,20 @@ def test_written_maps_and_scores_are_those_of_the_prepared_image(predictor, pict
     (row,) = read_table(tmp_path)
     assert float(row["score"]) == pytest.approx(float(found["pred_score"][0]), abs=1e-4)
     assert float(row["raw_score"]) == pytest.approx(float(found["raw_score"][0]), abs=1e-4)
+
+
+def test_nothing_of_a_prediction_is_kept_after_it(predictor, picture_folder, tmp_path, monkeypatch):
+    flows = []
+
+    class Watched(predictor_module._Flow):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            flows.append(weakref.ref(self))
+
+    monkeypatch.setattr(predictor_module, "_Flow", Watched)
+    predictor.predict([picture_folder], tmp_path, write=())
+    gc.collect()
+    assert [flow() for flow in flows] == [None]
 
 
 def test_what_is_no_image_is_listed_and_the_others_are_done(predictor, picture_folder, tmp_path):
