@@ -139,11 +139,22 @@ class Exporter:
             make_room(file)
         model = self.quantised if way.quantises else self.converted
         identity = self.identity(precision, quantised_operations(model))
-        identity.write_to(model)
-        _save(model, path, way.halves_weights)
-        # The hash of the weights goes into the other file, so that files of two exports are not taken for one model.
-        replace(identity, weights_sha256=file_sha256(path.with_suffix(".bin"))).write_to(model)
-        _save(model, path, way.halves_weights)
+        try:
+            # A program that runs the export before this one has its weights mapped: they are replaced, not rewritten.
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".unfinished-") as unfinished:
+                written = Path(unfinished) / MODEL_NAME
+                identity.write_to(model)
+                openvino.save_model(model, written, compress_to_fp16=way.halves_weights)
+                weights = written.with_suffix(".bin")
+                # Their hash goes into the other file, so that files of two exports are not taken for one model.
+                replace(identity, weights_sha256=file_sha256(weights)).write_to(model)
+                openvino.save_model(model, written, compress_to_fp16=way.halves_weights)
+                weights.replace(path.with_suffix(".bin"))
+                written.replace(path)
+        except OSError as error:
+            raise not_writable(path, error.strerror) from error
+        except RuntimeError as error:
+            raise not_writable(path, reason_of(error)) from error
         return path
 
     def write_onnx(self, folder: Path) -> Path:
@@ -296,13 +307,6 @@ def _without_augmentations(dataset: Any) -> Iterator[None]:
         yield
     finally:
         dataset.augmentations = before
-
-
-def _save(model: openvino.Model, path: Path, halves_weights: bool) -> None:
-    try:
-        openvino.save_model(model, path, compress_to_fp16=halves_weights)
-    except RuntimeError as error:
-        raise not_writable(path, reason_of(error)) from error
 
 
 def _hashes(card: dict[str, Any] | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import openvino
 import pytest
 import torch
+from anomalib.data import InferenceBatch
 from anomalib.models import Dfkde, Dfm, Fre
 from scipy import stats
 from small_model import NormalImages, make_model
@@ -19,7 +20,7 @@ from anomalib_patchgan import PatchGan
 from anomalib_patchgan.deploy import parity, quantisation, runtimes
 from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.device import computes_bfloat16
-from anomalib_patchgan.deploy.export import PRECISIONS, export_model
+from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, export_model
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.quantisation import network_layers, quantised_operations
@@ -285,6 +286,39 @@ def test_an_output_that_is_a_file_is_a_sentence(model, tmp_path):
         export_model(model, tmp_path / "file")
 
 
+@pytest.fixture
+def small_exporter(model):
+    """Writes the small network in the place of the model."""
+    exporter = Exporter(model)
+    exporter.converted = small_network()
+    return exporter
+
+
+def test_an_export_over_one_in_use_leaves_the_files_in_use_as_they_are(small_exporter, tmp_path):
+    weights = small_exporter.write(tmp_path, "fp32").with_suffix(".bin")
+    before = weights.read_bytes()
+    with weights.open("rb") as in_use:
+        small_exporter.write(tmp_path, "fp16")
+        assert in_use.read() == before
+    assert weights.read_bytes() != before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.xml"]
+
+
+def test_an_export_that_fails_leaves_the_one_before_it(small_exporter, tmp_path, monkeypatch):
+    small_exporter.write(tmp_path, "fp32")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    save = openvino.save_model
+
+    def fail(model, path, **options):
+        save(model, path, **options)
+        raise RuntimeError("No space left on device.")
+
+    monkeypatch.setattr(openvino, "save_model", fail)
+    with pytest.raises(InputError, match=r"model\.xml: found that it cannot be written \(No space left on device\)"):
+        small_exporter.write(tmp_path, "fp16")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def fitted(model_class, **arguments):
     """A baseline on random weights, fitted to a few images, whose own export has a fixed batch size."""
     torch.manual_seed(0)
@@ -299,9 +333,14 @@ def fitted(model_class, **arguments):
     if hasattr(model.model, "fit"):
         model.model.fit()
     model.eval()
+    calibrate(model)
+    return model
+
+
+def calibrate(model):
+    """Give a baseline thresholds."""
     for name in ("_image_threshold", "image_min", "image_max", "_pixel_threshold", "pixel_min", "pixel_max"):
         getattr(model.post_processor, name).fill_(0.5 + 0.5 * name.endswith("max"))
-    return model
 
 
 @pytest.mark.parametrize(
@@ -333,8 +372,6 @@ def test_baselines_whose_own_export_fixes_the_batch_run_at_any(model_class, argu
 def test_a_model_that_loops_over_the_batch_is_named(tmp_path):
     class Looping(torch.nn.Module):
         def forward(self, images):
-            from anomalib.data import InferenceBatch
-
             return InferenceBatch(pred_score=torch.stack([image.mean() for image in images]))
 
     model = SimpleNamespace(
