@@ -42,7 +42,7 @@ from anomalib_patchgan.deploy.latency_child import (
     STARTED_AT,
 )
 from anomalib_patchgan.deploy.preparation import RasterPreparation
-from anomalib_patchgan.deploy.runtimes import BATCH, exported_bytes
+from anomalib_patchgan.deploy.runtimes import BATCH, batch_of, exported_bytes
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import write_png
 from anomalib_patchgan.quiet import quiet
@@ -53,6 +53,8 @@ CALLS, SECONDS = 200, 3.0
 REFERENCE = "pytorch_fp32"
 _OPSET = {"opset_version": 18}
 _BENCHMARK_APP = "benchmark_app"
+# Of the name of a picture in the workspace.
+_DIGITS = 5
 
 
 @dataclass(kw_only=True)
@@ -117,10 +119,13 @@ def write_workspace(
     if GRAPH in needed:
         torch.save(_plain_copy(exporter.graph), workspace / GRAPH)
     images = stack_images(datamodule.test_data, exporter.input_size)
-    np.save(workspace / IMAGES, images)
+    # What a process would hold beside the batch that it runs would count as memory and start-up of its way.
+    np.save(workspace / IMAGES, batch_of(images))
+    for stale in (workspace / FILES).glob("[0-9]" * _DIGITS + ".png"):
+        stale.unlink()
     for index, image in enumerate(images):
         picture = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
-        write_png(workspace / FILES / f"{index:05d}.png", picture)
+        write_png(workspace / FILES / f"{index:0{_DIGITS}d}.png", picture)
 
 
 def _plain_copy(graph: nn.Module) -> nn.Module:

@@ -49,15 +49,15 @@ class ModelOnly:
 
     Args:
         predict: Runs a batch.
-        images: Images [N, 3, H, W] in [0, 1].
+        batch: The images of a batch [16, 3, H, W] in [0, 1].
     """
 
-    def __init__(self, predict: Predict, images: NDArray[np.float32]) -> None:
-        from anomalib_patchgan.deploy.runtimes import batch_of, run_many
+    def __init__(self, predict: Predict, batch: NDArray[np.float32]) -> None:
+        from anomalib_patchgan.deploy.runtimes import run_many
 
         self._predict = predict
-        self._single = np.ascontiguousarray(images[:1])
-        self._many = partial(run_many, predict, batch_of(images))
+        self._single = np.ascontiguousarray(batch[:1])
+        self._many = partial(run_many, predict, batch)
 
     def once(self) -> None:
         """Run one image."""

@@ -5,8 +5,11 @@
 
 import signal
 import subprocess
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from small_model import NormalImages
 
 from anomalib_patchgan.deploy.latency import (
     CALLS,
@@ -16,6 +19,7 @@ from anomalib_patchgan.deploy.latency import (
     speedup,
     write_workspace,
 )
+from anomalib_patchgan.deploy.latency_child import FILES, IMAGES
 from anomalib_patchgan.errors import InputError
 
 
@@ -76,6 +80,19 @@ def test_a_way_that_dies_while_it_is_measured_is_a_row_and_the_others_go_on(work
 def test_an_unknown_way_is_named(model, datamodule, tmp_path):
     with pytest.raises(InputError, match="ways: found 'tensorrt', expected some of pytorch_fp32"):
         write_workspace(model, datamodule, tmp_path, ("tensorrt",))
+
+
+def test_a_workspace_holds_the_pictures_of_one_run_and_a_batch_of_their_images(model, tmp_path):
+    (tmp_path / FILES).mkdir()
+    (tmp_path / FILES / "own.png").touch()
+    for count in (40, 12):
+        images = NormalImages(count, 3, abnormal=True)
+        write_workspace(model, SimpleNamespace(test_data=images), tmp_path, ())
+        pictures = sorted(path.name for path in (tmp_path / FILES).iterdir())
+        assert pictures == [*(f"{index:05d}.png" for index in range(count)), "own.png"]
+        loaded = np.load(tmp_path / IMAGES)
+        assert len(loaded) == 16
+        np.testing.assert_array_equal(loaded[:12], images.images[:12])
 
 
 def test_without_openvinos_tool_there_is_no_cross_check(workspace, monkeypatch):
