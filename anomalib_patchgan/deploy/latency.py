@@ -136,6 +136,9 @@ def _plain_copy(graph: nn.Module) -> nn.Module:
     copied = copy.deepcopy(graph)
     for module in copied.modules():
         if parametrize.is_parametrized(module):
+            # What computes them is removed from the class, which the copy shares with the original.
+            shared = type(module)
+            module.__class__ = type(shared.__name__, shared.__bases__, dict(vars(shared)))
             for name in list(module.parametrizations):  # type: ignore[arg-type]
                 parametrize.remove_parametrizations(module, name, leave_parametrized=True)
     return copied

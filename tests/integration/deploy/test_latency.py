@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from small_model import NormalImages
 
 from anomalib_patchgan.deploy.latency import (
@@ -93,6 +94,14 @@ def test_a_workspace_holds_the_pictures_of_one_run_and_a_batch_of_their_images(m
         loaded = np.load(tmp_path / IMAGES)
         assert len(loaded) == 16
         np.testing.assert_array_equal(loaded[:12], images.images[:12])
+
+
+def test_a_model_is_as_it_was_after_a_workspace_was_written(model, images, tmp_path):
+    batch, data = torch.from_numpy(images[:2]), SimpleNamespace(test_data=NormalImages(2, 3, abnormal=True))
+    with torch.inference_mode():
+        before = model(batch).pred_score
+        write_workspace(model, data, tmp_path, ("pytorch_fp32",))
+        assert torch.equal(model(batch).pred_score, before)
 
 
 def test_without_openvinos_tool_there_is_no_cross_check(workspace, monkeypatch):
