@@ -3,8 +3,11 @@
 
 """The latency harness: a process for each way, rounds in turn, and rows for what a machine cannot do."""
 
+import json
 import signal
 import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +23,7 @@ from anomalib_patchgan.deploy.latency import (
     speedup,
     write_workspace,
 )
-from anomalib_patchgan.deploy.latency_child import FILES, IMAGES
+from anomalib_patchgan.deploy.latency_child import FILES, IMAGES, STARTED_AT
 from anomalib_patchgan.errors import InputError
 
 
@@ -102,6 +105,26 @@ def test_a_model_is_as_it_was_after_a_workspace_was_written(model, images, tmp_p
         before = model(batch).pred_score
         write_workspace(model, data, tmp_path, ("pytorch_fp32",))
         assert torch.equal(model(batch).pred_score, before)
+
+
+def test_the_cold_start_of_pytorch_ends_before_its_threads_are_chosen(model, datamodule, tmp_path, monkeypatch):
+    write_workspace(model, datamodule, tmp_path, ("pytorch_fp32",))
+    code = (
+        "import sys, time; from pathlib import Path; from anomalib_patchgan.deploy import backends, latency_child\n"
+        "def choose(predict, images, threads):\n"
+        "    with Path('chosen').open('a') as stream: print(len(images), time.time(), file=stream)\n"
+        "    return 1\n"
+        "backends.best_threads = choose; latency_child.main()"
+    )
+    started = time.time()
+    monkeypatch.setenv(STARTED_AT, repr(started))
+    command = [sys.executable, "-c", code, "pytorch_fp32", str(tmp_path), "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, stdin=subprocess.DEVNULL)
+    answer = json.loads(done.stdout)
+    assert answer["status"] == "ok", answer["note"]
+    chosen = [line.split() for line in (tmp_path / "chosen").read_text().splitlines()]
+    assert [count for count, _ in chosen] == ["1", "16"]
+    assert answer["cold_start_s"] < float(chosen[0][1]) - started
 
 
 def test_without_openvinos_tool_there_is_no_cross_check(workspace, monkeypatch):
