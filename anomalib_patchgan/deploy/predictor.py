@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 _BATCHES = {"throughput": 16, "latency": 1}
 # Volumes are large: this many of them are being scored or written at a time, and one is read ahead.
 _VOLUMES_ALIVE, _VOLUMES_AHEAD = 2, 1
-_IMAGES_AHEAD_PER_CORE = 4
+# Images differ in size: their pixels take no more than this while they are scored or written, unless one alone does.
+_BYTES_ALIVE = 256 * 2**20
+_IMAGES_AHEAD_PER_CORE = 1
 # What one input's name or one of its files can be at fault for; anything else of the kind is the folder's.
 _OF_ONE_INPUT = (errno.ENAMETOOLONG, errno.EISDIR)
 
@@ -257,8 +260,9 @@ class _Flow:
         volumes = bool(predictor.preparation.modalities)
         cores = available_cores()
         self._ahead = _VOLUMES_AHEAD if volumes else _IMAGES_AHEAD_PER_CORE * cores
-        alive = _VOLUMES_ALIVE if volumes else predictor.batch_size * (len(self._queue) + 2)
-        self._alive = threading.BoundedSemaphore(alive)
+        self._most_alive = _VOLUMES_ALIVE if volumes else predictor.batch_size * (len(self._queue) + 2)
+        self._alive, self._bytes_alive = 0, 0
+        self._room = threading.Condition()
         self._readers = ThreadPoolExecutor(max_workers=cores, thread_name_prefix="reader")
         self._writers = ThreadPoolExecutor(max_workers=cores, thread_name_prefix="writer")
 
@@ -303,16 +307,24 @@ class _Flow:
         return prepared, iter(list(images)) if len(prepared.tiles) == 1 else images
 
     def _enter(self, source: Source, prepared: PreparedInput, images: Iterator[NDArray[np.float32]]) -> None:
-        if not self._alive.acquire(blocking=False):
+        work = _Work(source, prepared)
+        if not self._has_room(work):
             # What is alive may be waiting for a batch to fill.
             self._start_batch()
-            self._alive.acquire()
-        work = _Work(source, prepared)
+        with self._room:
+            self._room.wait_for(partial(self._has_room, work))
+            self._alive += 1
+            self._bytes_alive += prepared.slice_bytes
         for index, image in enumerate(images):
             self._batch[len(self._slots)] = image
             self._slots.append((work, index))
             if len(self._slots) == len(self._batch):
                 self._start_batch()
+
+    def _has_room(self, work: _Work) -> bool:
+        if self._alive == 0:
+            return True
+        return self._alive < self._most_alive and self._bytes_alive + work.prepared.slice_bytes <= _BYTES_ALIVE
 
     def _start_batch(self) -> None:
         if self._slots:
@@ -346,7 +358,10 @@ class _Flow:
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._error = self._error or error
         finally:
-            self._alive.release()
+            with self._room:
+                self._alive -= 1
+                self._bytes_alive -= work.prepared.slice_bytes
+                self._room.notify()
 
     def _write(self, work: _Work) -> None:
         outputs = [work.outputs[index] for index in range(len(work.prepared.tiles))]

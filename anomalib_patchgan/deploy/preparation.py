@@ -78,6 +78,7 @@ class PreparedInput:
         read: Gives the pixels of a tile in [0, 1], float32 ``[1 or 3, rows, columns]``.
         picture: Gives a slice as a viewer shows it, in [0, 1], float32 ``[1 or 3, rows, columns]``.
         space: Grid of the volume that the input is; None for an image.
+        channels: Number of channels of a slice.
     """
 
     tiles: Sequence[Tile]
@@ -85,6 +86,13 @@ class PreparedInput:
     read: Callable[[Tile], NDArray[np.float32]]
     picture: Callable[[int], NDArray[np.float32]]
     space: NativeSpace | None = None
+    channels: int = 3
+
+    @property
+    def slice_bytes(self) -> int:
+        """Bytes of a slice in float32."""
+        _, rows, columns = self.shape
+        return 4 * self.channels * rows * columns
 
     def images(self, *sizes: tuple[int, int]) -> Iterator[NDArray[np.float32]]:
         """Yield each tile as the model takes it, ``[3, height, width]``.
@@ -173,7 +181,7 @@ class RasterPreparation:
             # The datamodules keep images as 16-bit codes.
             return np.rint(resized * np.float32(_IMAGE_CODES)) / np.float32(_IMAGE_CODES)
 
-        return PreparedInput(_whole(rows, columns), (1, rows, columns), read, lambda _: scaled)
+        return PreparedInput(_whole(rows, columns), (1, rows, columns), read, lambda _: scaled, channels=len(scaled))
 
 
 @dataclass(frozen=True)
@@ -286,7 +294,7 @@ class VolumePreparation:
         def picture(index: int) -> NDArray[np.float32]:
             return first.read_intensities(index, everything)[None]
 
-        return PreparedInput(tiles, (slices, rows, columns), read, picture, space)
+        return PreparedInput(tiles, (slices, rows, columns), read, picture, space, len(channels))
 
 
 _KINDS: dict[str, Callable[..., Preparation]] = {

@@ -120,6 +120,28 @@ def test_nothing_of_a_prediction_is_kept_after_it(predictor, picture_folder, tmp
     assert [flow() for flow in flows] == [None]
 
 
+@pytest.mark.parametrize(("room", "most"), [(1, 1), (2 * 4 * 32 * 32, 2)])
+def test_inputs_that_do_not_fit_into_memory_together_take_turns(
+    predictor, picture_folder, tmp_path, monkeypatch, room, most
+):
+    entered, finished, alive = [], [], []
+
+    class Watched(predictor_module._Flow):
+        def _enter(self, *arguments):
+            super()._enter(*arguments)
+            entered.append(arguments)
+            alive.append(len(entered) - len(finished))
+
+        def _finish(self, work):
+            finished.append(work)
+            super()._finish(work)
+
+    monkeypatch.setattr(predictor_module, "_Flow", Watched)
+    monkeypatch.setattr(predictor_module, "_BYTES_ALIVE", room, raising=False)
+    assert predictor.predict([picture_folder], tmp_path).done == 12
+    assert max(alive) <= most
+
+
 def test_what_is_no_image_is_listed_and_the_others_are_done(predictor, picture_folder, tmp_path):
     folder = tmp_path / "in"
     shutil.copytree(picture_folder, folder)
