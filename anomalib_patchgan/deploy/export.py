@@ -29,7 +29,7 @@ from torchvision.transforms.v2.functional import resize
 
 from anomalib_patchgan import __version__
 from anomalib_patchgan.deploy.core import reason_of
-from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
+from anomalib_patchgan.deploy.graph import DeployedGraph, convert, steps_of, write_onnx
 from anomalib_patchgan.deploy.identity import ModelIdentity, file_sha256
 from anomalib_patchgan.deploy.preparation import (
     Preparation,
@@ -286,9 +286,7 @@ def image_size_of(model: AnomalibModule) -> tuple[int, int]:
 
 def _resize_of(model: AnomalibModule) -> Resize | None:
     """The resizing step of a model's pre-processor."""
-    transform = getattr(model.pre_processor, "transform", None)
-    steps = getattr(transform, "transforms", [transform])
-    return next((step for step in steps if isinstance(step, Resize)), None)
+    return next((step for step in steps_of(model) if isinstance(step, Resize)), None)
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:

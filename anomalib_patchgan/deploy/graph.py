@@ -13,8 +13,10 @@ from typing import Any
 import openvino
 import torch
 from anomalib.data import InferenceBatch
+from anomalib.data.transforms import ExportableCenterCrop
 from anomalib.models import AnomalibModule
 from torch import Tensor, nn
+from torchvision.transforms.v2 import CenterCrop
 
 from anomalib_patchgan.deploy.heads import forward_of
 from anomalib_patchgan.deploy.identity import INPUT, LABEL, MAP, MASK, RAW_SCORE, SCORE
@@ -37,12 +39,14 @@ class DeployedGraph(nn.Module):
         model: A trained model; it is put on the CPU and set to evaluation.
 
     Raises:
-        InputError: If it has no post-processor, or one that was never calibrated, so that a label would mean nothing.
+        InputError: If it has no post-processor, or one that was never calibrated, so that a label would mean nothing,
+            or if it looks at a part of an image only, over which its map would be enlarged to the whole.
     """
 
     def __init__(self, model: AnomalibModule) -> None:
         super().__init__()
         check_calibrated(model)
+        _check_uncropped(model)
         model = model.cpu().eval()
         self.pre_processor = model.pre_processor if isinstance(model.pre_processor, nn.Module) else nn.Identity()
         self.network = model.model
@@ -89,6 +93,28 @@ def check_calibrated(model: AnomalibModule) -> None:
         raise InputError(f"{name}: found no post-processor, expected one that calibrates scores.")
     if math.isnan(float(post_processor.image_threshold)):  # type: ignore[arg-type]
         raise InputError(f"{name}: found no thresholds, expected a model that was validated; train it first.")
+
+
+def steps_of(model: AnomalibModule) -> list[Any]:
+    """Steps of a model's pre-processing, in order; those of a step that has steps itself, in its place.
+
+    Args:
+        model: The model.
+    """
+
+    def flat(step: Any) -> list[Any]:
+        parts = getattr(step, "transforms", None)
+        return [step] if parts is None else [each for part in parts for each in flat(part)]
+
+    return flat(getattr(model.pre_processor, "transform", None))
+
+
+def _check_uncropped(model: AnomalibModule) -> None:
+    if any(isinstance(step, CenterCrop | ExportableCenterCrop) for step in steps_of(model)):
+        raise InputError(
+            f"{type(model).__name__}: found CenterCrop in its pre-processing, expected none, since a map of the centre "
+            "would be laid over the whole image."
+        )
 
 
 def output_names(graph: DeployedGraph, images: Tensor) -> list[str]:

@@ -12,9 +12,10 @@ import openvino
 import pytest
 import torch
 from anomalib.data import InferenceBatch
-from anomalib.models import Dfkde, Dfm, Fre
+from anomalib.models import Dfkde, Dfm, Fre, Patchcore
 from scipy import stats
 from small_model import NormalImages, make_model
+from torchvision.transforms.v2 import Compose
 
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.deploy import parity, quantisation, runtimes
@@ -382,3 +383,14 @@ def test_a_model_that_loops_over_the_batch_is_named(tmp_path):
     write_onnx(graph, (32, 32), tmp_path / "model.onnx")
     with pytest.raises(InputError, match="Looping: found"):
         convert(graph, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_model_that_crops_its_images_is_named(nested):
+    pre_processor = Patchcore.configure_pre_processor(image_size=(64, 64), center_crop_size=(32, 32))
+    if nested:
+        pre_processor.transform = Compose([pre_processor.transform])
+    model = Patchcore(backbone="resnet18", pre_trained=False, pre_processor=pre_processor, evaluator=False)
+    calibrate(model)
+    with pytest.raises(InputError, match="Patchcore: found CenterCrop in its pre-processing, expected"):
+        DeployedGraph(model)
