@@ -25,6 +25,8 @@ from anomalib_patchgan.quiet import quiet
 
 # What the exporter makes; asking for less only starts a conversion that fails.
 _OPSET = 18
+# What rounding may make of a score in a batch and alone, as a share of the larger score.
+_ROUNDING = 1e-4
 # One batch size would be taken for a constant; of two that differ from 1, neither is.
 _EXAMPLE_BATCH = 2
 
@@ -129,6 +131,17 @@ def output_names(graph: DeployedGraph, images: Tensor) -> list[str]:
     return [RAW_SCORE, SCORE, LABEL, MAP, MASK][:count]
 
 
+def _check_independent(graph: DeployedGraph, images: Tensor) -> None:
+    with torch.inference_mode():
+        together = graph(images)[0]
+        alone = torch.cat([graph(image[None])[0] for image in images])
+    if (together - alone).abs().max() > _ROUNDING * alone.abs().max():
+        raise InputError(
+            f"{type(graph.network).__name__}: found scores that depend on the other images of a batch, expected each "
+            "image's own."
+        )
+
+
 def write_onnx(graph: DeployedGraph, image_size: tuple[int, int], path: Path) -> None:
     """Export a graph to ONNX, for any batch size.
 
@@ -136,8 +149,14 @@ def write_onnx(graph: DeployedGraph, image_size: tuple[int, int], path: Path) ->
         graph: The graph.
         image_size: Height and width of the images.
         path: Where to; the weights go into a file of the same name with ``.data`` after it.
+
+    Raises:
+        InputError: If the score of an image depends on the batch that it is in.
     """
     images = torch.rand(_EXAMPLE_BATCH, 3, *image_size, generator=torch.Generator().manual_seed(0))
+    # Unlike each other, or what one does to the other could not be told from rounding.
+    images[1:] *= 0.25
+    _check_independent(graph, images)
     with quiet():
         torch.onnx.export(
             graph,

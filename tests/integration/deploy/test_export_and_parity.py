@@ -12,7 +12,7 @@ import openvino
 import pytest
 import torch
 from anomalib.data import InferenceBatch
-from anomalib.models import Dfkde, Dfm, Fre, Patchcore
+from anomalib.models import Cflow, Dfkde, Dfm, Fre, Patchcore
 from scipy import stats
 from small_model import NormalImages, make_model
 from torchvision.transforms.v2 import Compose
@@ -394,3 +394,11 @@ def test_a_model_that_crops_its_images_is_named(nested):
     calibrate(model)
     with pytest.raises(InputError, match="Patchcore: found CenterCrop in its pre-processing, expected"):
         DeployedGraph(model)
+
+
+def test_a_model_whose_scores_depend_on_the_batch_is_named(tmp_path):
+    torch.manual_seed(0)
+    model = Cflow(backbone="resnet18", pre_trained=False, layers=("layer3",), pre_processor=False, evaluator=False)
+    calibrate(model)
+    with pytest.raises(InputError, match="CflowModel: found scores that depend on the other images of a batch"):
+        write_onnx(DeployedGraph(model), (64, 64), tmp_path / "model.onnx")
