@@ -170,11 +170,18 @@ class Exporter:
         """Normal images ``[N, 3, H, W]`` of the calibration group.
 
         Raises:
-            InputError: If there is no datamodule.
+            InputError: If there is no datamodule, or if some of those images are in its test set.
         """
         if self._datamodule is None:
             raise InputError("data: found none, expected those that the model was trained on, for their normal images.")
-        return stack_images(self._datamodule.val_data, self.input_size, normal_only=True)
+        validation, test = self._datamodule.val_data, self._datamodule.test_data
+        shared = _paths(validation, normal_only=True) & _paths(test)
+        if shared:
+            raise InputError(
+                f"data: found {len(shared)} normal validation images that are test images too, expected others: "
+                "nothing that is tested decides how a model is quantised or judged."
+            )
+        return stack_images(validation, self.input_size, normal_only=True)
 
     def identity(self, precision: str, quantised: list[str]) -> ModelIdentity:
         """What an export of the model is, without the hash of its weights.
@@ -239,6 +246,14 @@ def stack_images(dataset: Any, image_size: tuple[int, int], normal_only: bool = 
         images = [item.image for item in items if not (normal_only and item.gt_label)]
     resized = [resize(image, list(image_size), antialias=True) for image in images]
     return torch.stack(resized).float().numpy()
+
+
+def _paths(dataset: Any, normal_only: bool = False) -> set[str]:
+    """Image paths of an anomalib data set; none where it keeps no list."""
+    samples = getattr(dataset, "samples", None)
+    if samples is None:
+        return set()
+    return set(samples["image_path"][samples["label_index"] == 0] if normal_only else samples["image_path"])
 
 
 def labels_of(dataset: Any) -> NDArray[np.int64]:

@@ -106,7 +106,7 @@ class ParityBench:
         threads: Threads of inference.
 
     Raises:
-        InputError: If there is no thread.
+        InputError: If there is no thread, or if normal validation images are test images too.
     """
 
     def __init__(self, model: AnomalibModule, datamodule: AnomalibDataModule, threads: int) -> None:

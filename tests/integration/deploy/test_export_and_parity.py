@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import openvino
+import pandas as pd
 import pytest
 import torch
 from anomalib.data import InferenceBatch
@@ -318,6 +319,19 @@ def test_an_export_that_fails_leaves_the_one_before_it(small_exporter, tmp_path,
     with pytest.raises(InputError, match=r"model\.xml: found that it cannot be written \(No space left on device\)"):
         small_exporter.write(tmp_path, "fp16")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_normal_images_that_are_test_images_too_are_refused(model):
+    def listed(images, first):
+        names = [f"{first + index:02d}.png" for index in range(len(images))]
+        images.samples = pd.DataFrame({"image_path": names, "label_index": images.labels})
+        return images
+
+    test = listed(NormalImages(8, 3, abnormal=True), 0)
+    apart, shared = (listed(NormalImages(8, 2, abnormal=False), first) for first in (8, 7))
+    assert len(Exporter(model, SimpleNamespace(val_data=apart, test_data=test)).normal_images()) == 8
+    with pytest.raises(InputError, match="data: found 1 normal validation images that are test images too, expected"):
+        Exporter(model, SimpleNamespace(val_data=shared, test_data=test)).normal_images()
 
 
 def fitted(model_class, **arguments):
