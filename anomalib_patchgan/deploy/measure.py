@@ -3,7 +3,9 @@
 
 """Does an exported model decide alike, and how fast is it? One row per backend, measured side by side."""
 
+import contextlib
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -66,20 +68,16 @@ def deployment_rows(
     names = [REFERENCE, *(name for name in backends if name != REFERENCE)]
     opened: dict[str, Predict] = {}
     outputs: dict[str, Outputs] = {}
+    parities: dict[str, dict[str, Any]] = {}
     failures: dict[str, tuple[str, str]] = {}
     for name in names:
         target = folder / name
         target.mkdir(parents=True, exist_ok=True)
-        try:
+        with _noted(failures, name):
             opened[name] = BACKENDS[name].open(exporter, target, threads)
             outputs[name] = predict_all(opened[name], images)
-        except UnsupportedError as error:
-            failures[name] = "unsupported", str(error)
-        except Exception as error:  # noqa: BLE001 - any failure of an exporter is a row of the report
-            text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            failures[name] = "failed", str(error) if isinstance(error, InputError) else text
-            opened.pop(name, None)
-    timings = _time_side_by_side(opened, images)
+            parities[name] = _parity(outputs[REFERENCE], outputs[name], labels) if REFERENCE in outputs else {}
+    timings = _time_side_by_side({name: opened[name] for name in parities}, images, failures)
     rows = []
     for name in names:
         row: dict[str, Any] = {
@@ -90,17 +88,31 @@ def deployment_rows(
             "status": failures[name][0] if name in failures else "ok",
             "note": failures[name][1] if name in failures else None,
         }
-        if name in outputs and name in timings:
-            row |= _parity(outputs[REFERENCE], outputs[name], labels) if REFERENCE in outputs else {}
-            row |= timings[name] | {"size_bytes": exported_bytes(folder / name)}
+        if name in timings:
+            row |= parities[name] | timings[name] | {"size_bytes": exported_bytes(folder / name)}
             if REFERENCE in timings:
                 row["speedup"] = timings[REFERENCE]["latency_ms_p50"] / timings[name]["latency_ms_p50"]
         rows.append(row)
     return rows
 
 
+@contextlib.contextmanager
+def _noted(failures: dict[str, tuple[str, str]], name: str) -> Iterator[None]:
+    """Note what a backend fails by, as a status and a sentence, and go on."""
+    try:
+        yield
+    except UnsupportedError as error:
+        failures[name] = "unsupported", str(error)
+    except Exception as error:  # noqa: BLE001 - any failure of a backend is a row of the report
+        text = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        failures[name] = "failed", str(error) if isinstance(error, InputError) else text
+
+
 def _parity(reference: Outputs, other: Outputs, labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Differences of calibrated scores, maps, AUROC and labels; ties at the threshold are counted apart."""
+    """Differences of calibrated scores, maps, AUROC and labels; ties at the threshold are counted apart.
+
+    Where there is one class only, there is no difference of the AUROC.
+    """
     difference = np.abs(reference.score.astype(np.float64) - other.score)
     flips, ties = count_flips(reference, other)
     maps = None
@@ -110,29 +122,38 @@ def _parity(reference: Outputs, other: Outputs, labels: NDArray[np.int64]) -> di
         "score_max_abs_diff": float(difference.max()),
         "score_mean_abs_diff": float(difference.mean()),
         "map_max_abs_diff": maps,
-        "auroc_diff": auroc(labels, other.score) - auroc(labels, reference.score),
+        "auroc_diff": auroc(labels, other.score) - auroc(labels, reference.score) if 0 < labels.mean() < 1 else None,
         "label_flips": flips,
         "label_ties": ties,
     }
 
 
-def _time_side_by_side(opened: dict[str, Predict], images: NDArray[np.float32]) -> dict[str, dict[str, float]]:
-    """Latency percentiles in ms and throughput in images per second, backends taking turns round by round."""
+def _time_side_by_side(
+    opened: dict[str, Predict], images: NDArray[np.float32], failures: dict[str, tuple[str, str]]
+) -> dict[str, dict[str, float]]:
+    """Latency percentiles in ms and throughput in images per second, backends taking turns round by round.
+
+    A backend that fails meanwhile is noted among the failures, and timed no further.
+    """
     single = [np.ascontiguousarray(images[index % len(images)][None]) for index in range(CALLS)]
     batch = batch_of(images)
     latencies: dict[str, list[float]] = {name: [] for name in opened}
     rates: dict[str, list[float]] = {name: [] for name in opened}
-    for predict in opened.values():
-        for image in single[:WARM_UP]:
-            predict(image)
-        run_many(predict, batch)
+    for name, predict in opened.items():
+        with _noted(failures, name):
+            for image in single[:WARM_UP]:
+                predict(image)
+            run_many(predict, batch)
     gc.disable()
     try:
         for number in range(ROUNDS):
             for name, predict in opened.items():
-                for image in single[number::ROUNDS]:
-                    latencies[name].append(_seconds(predict, image))
-                rates[name] += [_rate(predict, batch) for _ in range(BATCH_CALLS)]
+                if name in failures:
+                    continue
+                with _noted(failures, name):
+                    for image in single[number::ROUNDS]:
+                        latencies[name].append(_seconds(predict, image))
+                    rates[name] += [_rate(predict, batch) for _ in range(BATCH_CALLS)]
     finally:
         gc.enable()
     return {
@@ -141,6 +162,7 @@ def _time_side_by_side(opened: dict[str, Predict], images: NDArray[np.float32]) 
         }
         | {"throughput": float(np.median(rates[name]))}
         for name in opened
+        if name not in failures
     }
 
 

@@ -3,10 +3,15 @@
 
 """Parity and latency rows of a small Patch-GAN."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
+from small_model import NormalImages
 
 from anomalib_patchgan.deploy import deployment_rows
-from anomalib_patchgan.deploy.backends import Backend
+from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE, Backend
 from anomalib_patchgan.deploy.runtimes import UnsupportedError
 from anomalib_patchgan.errors import InputError
 
@@ -42,8 +47,53 @@ def test_a_backend_that_fails_or_is_not_supported_is_a_row_with_a_note(
 
     monkeypatch.setitem(deployment_rows.__globals__["BACKENDS"], "openvino_fp32", Backend("fp32", fail))
     reference, failed = deployment_rows(model, datamodule, ["openvino_fp32"], 1, tmp_path)
-    assert reference["status"] == "ok"
+    assert reference["status"] == "ok", reference["note"]
     assert (failed["status"], failed["note"]) == (status, note)
+
+
+def damaged(damage):
+    """The reference, and what it says or does changed."""
+
+    def open_damaged(*arguments):
+        predict = BACKENDS[REFERENCE].open(*arguments)
+        return lambda images: damage(images, predict(images))
+
+    return Backend("fp32", open_damaged)
+
+
+def without_a_number(images, outputs):
+    return replace(outputs, score=np.full_like(outputs.score, np.nan))
+
+
+def refuse_one_image(images, outputs):
+    if len(images) == 1:
+        raise RuntimeError("one image is too few")
+    return outputs
+
+
+@pytest.mark.parametrize(
+    ("damage", "note"),
+    [
+        (without_a_number, "scores: found 40 that are not finite"),
+        (refuse_one_image, "RuntimeError: one image is too few"),
+    ],
+)
+def test_a_backend_that_cannot_be_compared_or_timed_loses_no_other(
+    model, datamodule, tmp_path, monkeypatch, damage, note
+):
+    monkeypatch.setitem(BACKENDS, "openvino_fp32", damaged(damage))
+    reference, failed = deployment_rows(model, datamodule, ["openvino_fp32"], 1, tmp_path)
+    assert reference["status"] == "ok", reference["note"]
+    assert reference["latency_ms_p50"] > 0
+    assert failed["status"] == "failed"
+    assert failed["note"].startswith(note)
+    assert "latency_ms_p50" not in failed
+
+
+def test_on_a_test_set_of_one_class_there_is_no_difference_of_the_auroc(model, tmp_path):
+    normal = SimpleNamespace(test_data=NormalImages(16, 3, abnormal=False))
+    (row,) = deployment_rows(model, normal, [], 1, tmp_path)
+    assert (row["status"], row["auroc_diff"], row["score_max_abs_diff"]) == ("ok", None, 0)
 
 
 def test_an_unknown_backend_is_named(model, datamodule, tmp_path):
