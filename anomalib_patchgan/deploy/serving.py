@@ -44,13 +44,15 @@ def write_model_repository(
         The folder of the version. A model that is the latest version already is not added again.
 
     Raises:
-        InputError: If the model was not exported by this package, or the name or the repository cannot be used.
+        InputError: If the model was not exported by this package, the name or the repository cannot be used, or the
+            client would not prepare images as the model takes them.
     """
     if not name or not set(name.lower()) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_"):
         raise InputError(f"name: found {name!r}, expected letters, digits, - and _.")
     if hint not in HINTS:
         raise InputError(f"hint: found {hint!r}, expected one of {', '.join(HINTS)}.")
     _, identity = read_model(model)
+    _check_preparation(model, identity)
     configuration = _read_configuration(repository / CONFIGURATION)
     versions = sorted(int(folder.name) for folder in (repository / name).glob("*") if folder.name.isdigit())
     latest = repository / name / str(versions[-1]) if versions else None
@@ -62,6 +64,15 @@ def write_model_repository(
     _write(repository / CONFIGURATION, content.encode())
     _write(repository / CLIENT, _CLIENT.read_bytes())
     return latest
+
+
+def _check_preparation(model: Path, identity: ModelIdentity) -> None:
+    for name, found in (("patch_size", "patches"), ("colour_constancy", "balanced colours")):
+        if identity.preparation.get(name):
+            raise InputError(
+                f"{model}: found a model of {found}, expected one of whole images as they are, which is all that the "
+                "client sends; `anomalib-patchgan predict` runs this one."
+            )
 
 
 def _entry(name: str, identity: ModelIdentity, hint: str, mounted: str) -> dict[str, Any]:

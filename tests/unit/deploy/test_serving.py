@@ -18,8 +18,10 @@ from anomalib_patchgan.deploy.identity import ModelIdentity, file_sha256
 from anomalib_patchgan.deploy.serving import write_model_repository
 from anomalib_patchgan.errors import InputError
 
+RASTER = {"kind": "raster", "image_size": [8, 8], "intensity_range": None}
 
-def write_identified(path, bias):
+
+def write_identified(path, bias, preparation=RASTER):
     """A graph whose score is the mean intensity and a bias, with the outputs and the metadata of an export."""
     operations = openvino.opset13
     images = operations.parameter([-1, 3, 8, 8], np.float32, name="input")
@@ -42,7 +44,7 @@ def write_identified(path, bias):
             image_threshold=0.5,
             pixel_threshold=0.5,
             raw_image_threshold=0.5,
-            preparation={"kind": "raster", "image_size": [8, 8], "intensity_range": None},
+            preparation=preparation,
             data={},
             packages={},
             quantised=[],
@@ -125,6 +127,17 @@ def test_what_a_user_wrote_into_the_configuration_stays(tmp_path):
         "PERFORMANCE_HINT": "THROUGHPUT",
         "INFERENCE_PRECISION_HINT": "bf16",
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"), [({"patch_size": 8}, "patches"), ({"colour_constancy": True}, "balanced colours")]
+)
+def test_a_model_of_images_that_the_client_does_not_prepare_is_refused(tmp_path, changes, found):
+    photograph = {"kind": "photograph", "image_size": [8, 8], "working_size": 16}
+    model = write_identified(tmp_path / "model.xml", 0.0, photograph | changes)
+    with pytest.raises(InputError, match=rf"model\.xml: found a model of {found}, expected"):
+        write_model_repository(model, tmp_path / "repository", "skin")
+    assert not (tmp_path / "repository").exists()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"model_config_list": 1}', '{"model_config_list": [{"config": 1}]}'])
