@@ -62,10 +62,13 @@ def deployment_rows(
     unknown = [name for name in backends if name not in BACKENDS]
     if unknown:
         raise InputError(f"backends: found {unknown[0]!r}, expected names among {', '.join(BACKENDS)}.")
-    exporter = Exporter(model, datamodule)
+    names = [REFERENCE, *(name for name in backends if name != REFERENCE)]
+    try:
+        exporter = Exporter(model, datamodule)
+    except InputError as error:
+        return [_row(name, len(datamodule.test_data), threads, ("failed", str(error))) for name in names]
     images = stack_images(datamodule.test_data, exporter.input_size)
     labels = labels_of(datamodule.test_data)
-    names = [REFERENCE, *(name for name in backends if name != REFERENCE)]
     opened: dict[str, Predict] = {}
     outputs: dict[str, Outputs] = {}
     parities: dict[str, dict[str, Any]] = {}
@@ -80,20 +83,19 @@ def deployment_rows(
     timings = _time_side_by_side({name: opened[name] for name in parities}, images, failures)
     rows = []
     for name in names:
-        row: dict[str, Any] = {
-            "backend": name,
-            "precision": BACKENDS[name].precision,
-            "samples": len(images),
-            "threads": threads,
-            "status": failures[name][0] if name in failures else "ok",
-            "note": failures[name][1] if name in failures else None,
-        }
+        row = _row(name, len(images), threads, failures.get(name, ("ok", None)))
         if name in timings:
             row |= parities[name] | timings[name] | {"size_bytes": exported_bytes(folder / name)}
             if REFERENCE in timings:
                 row["speedup"] = timings[REFERENCE]["latency_ms_p50"] / timings[name]["latency_ms_p50"]
         rows.append(row)
     return rows
+
+
+def _row(name: str, samples: int, threads: int, status: tuple[str, str | None]) -> dict[str, Any]:
+    """What is known of a backend before it has run."""
+    facts = {"backend": name, "precision": BACKENDS[name].precision, "samples": samples, "threads": threads}
+    return facts | {"status": status[0], "note": status[1]}
 
 
 @contextlib.contextmanager

@@ -72,8 +72,11 @@ def input_size(server: str, model: str) -> tuple[int, int]:
 
 
 def _read(path: str, height: int, width: int) -> np.ndarray:
-    picture = Image.open(path).convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=np.float32).transpose(2, 0, 1) / 255
+    picture = Image.open(path)
+    if picture.mode.startswith(("I", "F")):
+        sys.exit(f"error: {path}: found more than eight bits, expected eight; `anomalib-patchgan predict` reads it.")
+    resized = picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized, dtype=np.float32).transpose(2, 0, 1) / 255
 
 
 def main() -> None:
@@ -83,9 +86,12 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("images", nargs="+")
     options = parser.parse_args()
-    height, width = input_size(options.server, options.model)
-    batch = np.stack([_read(path, height, width) for path in options.images])
-    found = infer(options.server, options.model, batch, ("pred_score", "pred_label"))
+    try:
+        height, width = input_size(options.server, options.model)
+        batch = np.stack([_read(path, height, width) for path in options.images])
+        found = infer(options.server, options.model, batch, ("pred_score", "pred_label"))
+    except OSError as error:  # of the network and of files, Pillow's too
+        sys.exit(f"error: {options.server}, {options.model}: {error}")
     for path, score, label in zip(options.images, found["pred_score"], found["pred_label"], strict=True):
         sys.stdout.write(f"{path}\t{score:.4f}\t{'abnormal' if label else 'normal'}\n")
 

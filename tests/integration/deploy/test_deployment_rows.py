@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from anomalib.pre_processing import PreProcessor
 from small_model import NormalImages
+from torchvision.transforms.v2 import CenterCrop, Compose, Resize
 
 from anomalib_patchgan.deploy import deployment_rows
 from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE, Backend
@@ -99,3 +101,13 @@ def test_on_a_test_set_of_one_class_there_is_no_difference_of_the_auroc(model, t
 def test_an_unknown_backend_is_named(model, datamodule, tmp_path):
     with pytest.raises(InputError, match="openvino_fp4"):
         deployment_rows(model, datamodule, ["openvino_fp4"], 1, tmp_path)
+
+
+def test_a_model_that_cannot_be_deployed_at_all_is_a_failed_row_of_every_backend(
+    model, datamodule, tmp_path, monkeypatch
+):
+    cropping = PreProcessor(transform=Compose([Resize((64, 64)), CenterCrop(32)]))
+    monkeypatch.setattr(model, "pre_processor", cropping)
+    rows = deployment_rows(model, datamodule, ["openvino_fp32"], 1, tmp_path)
+    assert [row["status"] for row in rows] == ["failed", "failed"]
+    assert all("found CenterCrop" in row["note"] for row in rows)

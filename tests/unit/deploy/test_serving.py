@@ -219,3 +219,15 @@ def test_the_client_prints_what_the_served_model_says(tmp_path, monkeypatch, cap
     assert [line[0] for line in lines] == pictures
     assert [line[2] for line in lines] == ["normal", "abnormal"]
     assert [float(line[1]) for line in lines] == pytest.approx([0.2, 0.8], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("mode", "found"), [("I;16", "deep.png: found more than eight bits"), ("L", "Connection refused")]
+)
+def test_the_client_says_in_a_sentence_what_it_cannot_read_or_reach(tmp_path, monkeypatch, mode, found):
+    Image.new(mode, (8, 8)).save(tmp_path / "deep.png")
+    if mode != "L":
+        monkeypatch.setattr(serving_client, "input_size", lambda *_: (8, 8))
+    monkeypatch.setattr("sys.argv", ["client.py", "http://localhost:1", "brain", str(tmp_path / "deep.png")])
+    with pytest.raises(SystemExit, match=found):
+        serving_client.main()
