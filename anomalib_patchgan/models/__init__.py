@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anomalib_patchgan.models.adapted import Cfa, Draem, Fastflow, ReverseDistillation
+    from anomalib_patchgan.models.adapted import Cfa, Cflow, Draem, Fastflow, ReverseDistillation
     from anomalib_patchgan.models.alocc import Alocc
     from anomalib_patchgan.models.convolutional_autoencoder import ConvolutionalAutoencoder
     from anomalib_patchgan.models.f_anogan import FAnoGan
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "Alocc": "alocc",
     "Cfa": "adapted",
+    "Cflow": "adapted",
     "ConvolutionalAutoencoder": "convolutional_autoencoder",
     "Draem": "adapted",
     "FAnoGan": "f_anogan",
@@ -43,6 +44,7 @@ _MODULES = {
 __all__ = [
     "Alocc",
     "Cfa",
+    "Cflow",
     "ConvolutionalAutoencoder",
     "Draem",
     "FAnoGan",

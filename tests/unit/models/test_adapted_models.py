@@ -13,12 +13,20 @@ from anomalib.models import AnomalibModule
 from torch import nn
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.models import Cfa, Draem, Fastflow, ReverseDistillation, backbones
+from anomalib_patchgan.models import (
+    Cfa,
+    Cflow,
+    Draem,
+    Fastflow,
+    ReverseDistillation,
+    backbones,
+)
 from anomalib_patchgan.models.adapted.draem import TEXTURES, texture_files
 from anomalib_patchgan.models.adapted.pre_processing import backbone_pre_processor
 
 OFF = {"evaluator": False, "visualizer": False}
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+ON_THE_WHEEL = [Cfa, Cflow, Fastflow, ReverseDistillation]
 
 
 def build(model_class: type[AnomalibModule]) -> AnomalibModule:
@@ -26,6 +34,8 @@ def build(model_class: type[AnomalibModule]) -> AnomalibModule:
     model = model_class(image_size=32, **OFF)
     if model_class is Cfa:
         model.model.initialize_centroid([ImageBatch(image=IMAGES)])
+    if model_class is Cflow:
+        model.model.fit_largest([IMAGES])
     return model.eval()
 
 
@@ -34,7 +44,7 @@ def known_weight() -> torch.Tensor:
     return backbones.wheel_weights()["conv_stem.weight"]
 
 
-@pytest.mark.parametrize("model_class", [Cfa, Fastflow, ReverseDistillation])
+@pytest.mark.parametrize("model_class", ON_THE_WHEEL)
 def test_the_weights_of_the_wheel_arrive_and_are_not_trained(
     model_class: type[AnomalibModule], known_weight: torch.Tensor
 ) -> None:
@@ -42,7 +52,8 @@ def test_the_weights_of_the_wheel_arrive_and_are_not_trained(
     (extractor,) = [
         getattr(model.model, name) for name in ("feature_extractor", "encoder") if hasattr(model.model, name)
     ]
-    assert torch.equal(extractor.state_dict()["feature_extractor.conv_stem.weight"], known_weight)
+    (stem,) = [weight for name, weight in extractor.state_dict().items() if name.endswith("conv_stem.weight")]
+    assert torch.equal(stem, known_weight)
     assert not any(parameter.requires_grad for parameter in extractor.parameters())
 
 
@@ -67,7 +78,7 @@ def test_the_loss_reaches_what_is_trained(model_class: type[AnomalibModule]) -> 
     assert sum(parameter.grad is not None and bool(parameter.grad.any()) for parameter in trained) >= 2
 
 
-@pytest.mark.parametrize("model_class", [Cfa, Fastflow, ReverseDistillation])
+@pytest.mark.parametrize("model_class", ON_THE_WHEEL)
 def test_scores_and_maps_survive_a_checkpoint_of_plain_arguments(
     model_class: type[AnomalibModule], tmp_path: Path
 ) -> None:
@@ -80,6 +91,18 @@ def test_scores_and_maps_survive_a_checkpoint_of_plain_arguments(
     assert torch.equal(found.pred_score, expected.pred_score)
     assert found.anomaly_map.shape[-2:] == (32, 32)
     assert all(not isinstance(value, Path) for value in model.hparams.values())
+
+
+@pytest.mark.parametrize("model_class", ON_THE_WHEEL)
+def test_a_score_is_of_its_image_alone_whatever_the_batch(model_class: type[AnomalibModule]) -> None:
+    model = build(model_class)
+    images = torch.rand(7, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        together = model(images)
+        for size in (1, 2):
+            apart = [model(part) for part in images.split(size)]
+            assert torch.allclose(torch.cat([part.pred_score for part in apart]), together.pred_score, atol=1e-5)
+            assert torch.allclose(torch.cat([part.anomaly_map for part in apart]), together.anomaly_map, atol=1e-5)
 
 
 def test_the_pre_processor_scales_as_the_weights_were_trained() -> None:
@@ -114,7 +137,48 @@ def test_draem_learns_from_two_images_and_scores_them() -> None:
     assert output.anomaly_map.isfinite().all()
 
 
-@pytest.mark.parametrize(("model_class", "step"), [(Cfa, 16), (Fastflow, 16), (ReverseDistillation, 16), (Draem, 32)])
+@pytest.mark.parametrize(("model_class", "step"), [*((model_class, 16) for model_class in ON_THE_WHEEL), (Draem, 32)])
 def test_an_image_size_that_does_not_fit_is_named_in_a_sentence(model_class: type[AnomalibModule], step: int) -> None:
     with pytest.raises(InputError, match=f"image_size: found 40, expected a multiple of {step}"):
         model_class(image_size=40, **OFF)
+
+
+def test_cflow_weighs_its_layers_by_the_largest_likelihoods_of_all_training_images() -> None:
+    model = build(Cflow).model
+    images = torch.cat([IMAGES, 1 - IMAGES, 0.5 * IMAGES])
+    model.fit_largest(images.split(2))
+    with torch.no_grad():
+        likelihoods = model.log_likelihoods(images)
+        maps = model(images).anomaly_map
+    assert torch.allclose(model.largest, torch.stack([likelihood.max() for likelihood in likelihoods]))
+    # Two layers, each of which takes between 0 and 1 from a pixel's score.
+    assert 0 <= maps.min() <= maps.max() <= 2
+
+
+def test_cflow_scores_a_less_likely_position_higher(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(Cflow).model
+    likelihoods = [torch.tensor([[[[-1.0, -2.0], [-1.5, -1.0]]]]), torch.full((1, 1, 2, 2), -1.0)]
+    monkeypatch.setattr(model, "log_likelihoods", lambda images: likelihoods)
+    model.largest.copy_(torch.tensor([-1.0, -1.0]))
+    (top_left, top_right), (bottom_left, _) = model(torch.zeros(1, 3, 2, 2)).anomaly_map[0, 0].tolist()
+    assert top_left == 0
+    assert top_left < bottom_left < top_right
+
+
+def test_cflow_is_scaled_by_the_weights_that_are_kept() -> None:
+    model = build(Cflow)
+    batch = ImageBatch(image=IMAGES.clone())
+    datamodule = SimpleNamespace(train_dataloader=lambda: [batch])
+    model._trainer = SimpleNamespace(datamodule=datamodule, global_step=1, state=SimpleNamespace(fn="fit"))
+    model.on_fit_start()
+    checkpoint = {"state_dict": {}}
+    model.on_save_checkpoint(checkpoint)
+    expected = build(Cflow)
+    expected.model.fit_largest([expected.pre_processor.transform(IMAGES)])
+    assert torch.equal(checkpoint["state_dict"]["model.largest"], expected.model.largest)
+    model.model.largest.zero_()
+    model.on_train_end()
+    assert not model.model.largest.any(), "fitted twice to the same weights"
+    model._trainer.global_step = 2
+    model.on_train_end()
+    assert torch.equal(model.model.largest, expected.model.largest)

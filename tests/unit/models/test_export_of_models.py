@@ -13,6 +13,7 @@ from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.models import (
     Alocc,
+    Cflow,
     FAnoGan,
     GaussianAtlas,
     MaximumIntensity,
@@ -30,6 +31,11 @@ def fitted(model: torch.nn.Module) -> torch.nn.Module:
     return model
 
 
+def scaled(model: Cflow) -> Cflow:
+    model.model.fit_largest([torch.rand(6, 3, 32, 32)])
+    return model
+
+
 @pytest.mark.parametrize(
     "build",
     [
@@ -41,6 +47,7 @@ def fitted(model: torch.nn.Module) -> torch.nn.Module:
         lambda: PatchScorer(image_size=32, width=8, **OFF),
         lambda: PatchScorer(image_size=32, width=8, perceptual=True, **OFF),
         lambda: PatchGan(image_size=32, width=8, ranker_width=8, perceptual=True, **OFF),
+        lambda: scaled(Cflow(image_size=32, **OFF)),
     ],
     ids=[
         "maximum intensity",
@@ -51,6 +58,7 @@ def fitted(model: torch.nn.Module) -> torch.nn.Module:
         "patch scorer",
         "perceptual patch scorer",
         "perceptual patch-gan",
+        "cflow",
     ],
 )
 def test_the_exported_graph_scores_as_the_model_does_in_a_batch_of_any_size(build: object, tmp_path: Path) -> None:
