@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anomalib_patchgan.models.adapted import Cfa, Cflow, Draem, Fastflow, ReverseDistillation
+    from anomalib_patchgan.models.adapted import Cfa, Cflow, Draem, Fastflow, ReverseDistillation, Stfpm
     from anomalib_patchgan.models.alocc import Alocc
     from anomalib_patchgan.models.convolutional_autoencoder import ConvolutionalAutoencoder
     from anomalib_patchgan.models.f_anogan import FAnoGan
@@ -40,6 +40,7 @@ _MODULES = {
     "RandomScore": "random_score",
     "ReverseDistillation": "adapted",
     "SlicePosition": "slice_position",
+    "Stfpm": "adapted",
 }
 __all__ = [
     "Alocc",
@@ -60,6 +61,7 @@ __all__ = [
     "RandomScore",
     "ReverseDistillation",
     "SlicePosition",
+    "Stfpm",
 ]
 
 

@@ -8,5 +8,6 @@ from anomalib_patchgan.models.adapted.cflow import Cflow
 from anomalib_patchgan.models.adapted.draem import Draem
 from anomalib_patchgan.models.adapted.fastflow import Fastflow
 from anomalib_patchgan.models.adapted.reverse_distillation import ReverseDistillation
+from anomalib_patchgan.models.adapted.stfpm import Stfpm
 
-__all__ = ["Cfa", "Cflow", "Draem", "Fastflow", "ReverseDistillation"]
+__all__ = ["Cfa", "Cflow", "Draem", "Fastflow", "ReverseDistillation", "Stfpm"]

@@ -15,7 +15,9 @@ from anomalib_patchgan.data.phantoms.frozen import frozen_names, load_frozen
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 LEVELS = [f"{kind}_{level}" for kind in ("brain", "skin") for level in ("easy", "hard", "shifted")]
 
-ON_THE_WHEEL = {f"anomalib_patchgan.models.{name}" for name in ("Cfa", "Cflow", "Fastflow", "ReverseDistillation")}
+ON_THE_WHEEL = {
+    f"anomalib_patchgan.models.{name}" for name in ("Cfa", "Cflow", "Fastflow", "ReverseDistillation", "Stfpm")
+}
 
 
 @pytest.fixture(scope="module", params=["phantoms", "paper", "anatomies"])

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from anomalib.data import ImageBatch
-from anomalib.models import AnomalibModule
+from anomalib.models import AnomalibModule, image
 from torch import nn
 
 from anomalib_patchgan.errors import InputError
@@ -19,6 +19,7 @@ from anomalib_patchgan.models import (
     Draem,
     Fastflow,
     ReverseDistillation,
+    Stfpm,
     backbones,
 )
 from anomalib_patchgan.models.adapted.draem import TEXTURES, texture_files
@@ -26,7 +27,7 @@ from anomalib_patchgan.models.adapted.pre_processing import backbone_pre_process
 
 OFF = {"evaluator": False, "visualizer": False}
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-ON_THE_WHEEL = [Cfa, Cflow, Fastflow, ReverseDistillation]
+ON_THE_WHEEL = [Cfa, Cflow, Fastflow, ReverseDistillation, Stfpm]
 
 
 def build(model_class: type[AnomalibModule]) -> AnomalibModule:
@@ -50,7 +51,9 @@ def test_the_weights_of_the_wheel_arrive_and_are_not_trained(
 ) -> None:
     model = build(model_class)
     (extractor,) = [
-        getattr(model.model, name) for name in ("feature_extractor", "encoder") if hasattr(model.model, name)
+        getattr(model.model, name)
+        for name in ("feature_extractor", "encoder", "teacher_model")
+        if hasattr(model.model, name)
     ]
     (stem,) = [weight for name, weight in extractor.state_dict().items() if name.endswith("conv_stem.weight")]
     assert torch.equal(stem, known_weight)
@@ -69,7 +72,7 @@ def test_cfa_sets_out_from_centroids_of_what_it_is_trained_on() -> None:
     assert torch.equal(model.model.memory_bank, expected.model.memory_bank)
 
 
-@pytest.mark.parametrize("model_class", [Cfa, Fastflow, ReverseDistillation])
+@pytest.mark.parametrize("model_class", [Cfa, Fastflow, ReverseDistillation, Stfpm])
 def test_the_loss_reaches_what_is_trained(model_class: type[AnomalibModule]) -> None:
     model = build(model_class).train()
     model.log = lambda *args, **kwargs: None
@@ -182,3 +185,20 @@ def test_cflow_is_scaled_by_the_weights_that_are_kept() -> None:
     model._trainer.global_step = 2
     model.on_train_end()
     assert torch.equal(model.model.largest, expected.model.largest)
+
+
+def test_stfpm_has_its_authors_loss_and_optimiser() -> None:
+    model = build(Stfpm)
+    random = torch.Generator().manual_seed(0)
+    teacher = {str(side): torch.randn(4, 8, side, side, generator=random) for side in (4, 2)}
+    student = {name: torch.randn(feature.shape, generator=random) for name, feature in teacher.items()}
+    expected = 0.0
+    for name, feature in teacher.items():
+        # As the authors write it.
+        t_feat, s_feat = nn.functional.normalize(feature, dim=1), nn.functional.normalize(student[name], dim=1)
+        expected += torch.sum((t_feat - s_feat) ** 2, 1).mean()
+    assert torch.allclose(model.loss(teacher, student), expected)
+    # anomalib's is half of the sum over the batch.
+    assert torch.allclose(image.stfpm.loss.STFPMLoss()(teacher, student), expected * 4 / 2)
+    (group,) = model.configure_optimizers().param_groups
+    assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.4, 0.9, 1e-4)

@@ -20,6 +20,7 @@ from anomalib_patchgan.models import (
     NearestNeighbours,
     PatchGan,
     PatchScorer,
+    Stfpm,
 )
 
 OFF = {"evaluator": False, "visualizer": False}
@@ -48,6 +49,7 @@ def scaled(model: Cflow) -> Cflow:
         lambda: PatchScorer(image_size=32, width=8, perceptual=True, **OFF),
         lambda: PatchGan(image_size=32, width=8, ranker_width=8, perceptual=True, **OFF),
         lambda: scaled(Cflow(image_size=32, **OFF)),
+        lambda: Stfpm(image_size=32, **OFF),
     ],
     ids=[
         "maximum intensity",
@@ -59,6 +61,7 @@ def scaled(model: Cflow) -> Cflow:
         "perceptual patch scorer",
         "perceptual patch-gan",
         "cflow",
+        "stfpm",
     ],
 )
 def test_the_exported_graph_scores_as_the_model_does_in_a_batch_of_any_size(build: object, tmp_path: Path) -> None:
