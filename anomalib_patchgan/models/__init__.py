@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anomalib_patchgan.models.adapted import Cfa, Cflow, Draem, Fastflow, ReverseDistillation, Stfpm
+    from anomalib_patchgan.models.adapted import Cfa, Cflow, Draem, Fastflow, ReverseDistillation, Stfpm, Supersimplenet
     from anomalib_patchgan.models.alocc import Alocc
     from anomalib_patchgan.models.convolutional_autoencoder import ConvolutionalAutoencoder
     from anomalib_patchgan.models.f_anogan import FAnoGan
@@ -41,6 +41,7 @@ _MODULES = {
     "ReverseDistillation": "adapted",
     "SlicePosition": "slice_position",
     "Stfpm": "adapted",
+    "Supersimplenet": "adapted",
 }
 __all__ = [
     "Alocc",
@@ -62,6 +63,7 @@ __all__ = [
     "ReverseDistillation",
     "SlicePosition",
     "Stfpm",
+    "Supersimplenet",
 ]
 
 

@@ -9,5 +9,6 @@ from anomalib_patchgan.models.adapted.draem import Draem
 from anomalib_patchgan.models.adapted.fastflow import Fastflow
 from anomalib_patchgan.models.adapted.reverse_distillation import ReverseDistillation
 from anomalib_patchgan.models.adapted.stfpm import Stfpm
+from anomalib_patchgan.models.adapted.supersimplenet import Supersimplenet
 
-__all__ = ["Cfa", "Cflow", "Draem", "Fastflow", "ReverseDistillation", "Stfpm"]
+__all__ = ["Cfa", "Cflow", "Draem", "Fastflow", "ReverseDistillation", "Stfpm", "Supersimplenet"]

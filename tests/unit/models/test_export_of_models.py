@@ -21,6 +21,7 @@ from anomalib_patchgan.models import (
     PatchGan,
     PatchScorer,
     Stfpm,
+    Supersimplenet,
 )
 
 OFF = {"evaluator": False, "visualizer": False}
@@ -37,6 +38,11 @@ def scaled(model: Cflow) -> Cflow:
     return model
 
 
+def measured(model: Supersimplenet) -> Supersimplenet:
+    model.model.measure([torch.rand(6, 3, 32, 32)])
+    return model
+
+
 @pytest.mark.parametrize(
     "build",
     [
@@ -50,6 +56,7 @@ def scaled(model: Cflow) -> Cflow:
         lambda: PatchGan(image_size=32, width=8, ranker_width=8, perceptual=True, **OFF),
         lambda: scaled(Cflow(image_size=32, **OFF)),
         lambda: Stfpm(image_size=32, **OFF),
+        lambda: measured(Supersimplenet(image_size=32, **OFF)),
     ],
     ids=[
         "maximum intensity",
@@ -62,6 +69,7 @@ def scaled(model: Cflow) -> Cflow:
         "perceptual patch-gan",
         "cflow",
         "stfpm",
+        "supersimplenet",
     ],
 )
 def test_the_exported_graph_scores_as_the_model_does_in_a_batch_of_any_size(build: object, tmp_path: Path) -> None:
