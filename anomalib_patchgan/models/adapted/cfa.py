@@ -3,7 +3,7 @@
 
 """CFA on any convolutional timm backbone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from anomalib.data import ImageBatch
@@ -18,6 +18,7 @@ from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
 
 from anomalib_patchgan.models.adapted.pre_processing import backbone_pre_processor
+from anomalib_patchgan.models.adapted.training_images import training_images
 
 # anomalib's defaults.
 NEIGHBOURS = 3
@@ -112,9 +113,4 @@ class Cfa(image.Cfa):
 
     def on_train_start(self) -> None:
         """Set out from centroids of what training is given: anomalib's are of images before the pre-processor."""
-        self.model.initialize_centroid(self._training_batches())
-
-    def _training_batches(self) -> Iterator[ImageBatch]:
-        for batch in self.trainer.datamodule.train_dataloader():
-            image = batch.image.to(self.device)
-            yield batch.update(image=self.pre_processor.transform(image) if self.pre_processor else image)
+        self.model.initialize_centroid(ImageBatch(image=images) for images in training_images(self))
