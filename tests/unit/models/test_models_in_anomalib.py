@@ -5,6 +5,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -83,9 +84,10 @@ def calibrated(scores: list[float], labels: list[int] | None = None) -> Calibrat
         pred_score=torch.tensor(scores),
         anomaly_map=torch.rand(len(scores), 1, 8, 8),
     )
-    processor.on_validation_epoch_start(None, None)
-    processor.on_validation_batch_end(None, None, batch)
-    processor.on_validation_epoch_end(None, None)
+    trainer = SimpleNamespace(world_size=1)
+    processor.on_validation_epoch_start(trainer, None)
+    processor.on_validation_batch_end(trainer, None, batch)
+    processor.on_validation_epoch_end(trainer, None)
     return processor
 
 
