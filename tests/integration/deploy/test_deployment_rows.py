@@ -3,6 +3,7 @@
 
 """Parity and latency rows of a small Patch-GAN."""
 
+from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -103,11 +104,9 @@ def test_an_unknown_backend_is_named(model, datamodule, tmp_path):
         deployment_rows(model, datamodule, ["openvino_fp4"], 1, tmp_path)
 
 
-def test_a_model_that_cannot_be_deployed_at_all_is_a_failed_row_of_every_backend(
-    model, datamodule, tmp_path, monkeypatch
-):
-    cropping = PreProcessor(transform=Compose([Resize((64, 64)), CenterCrop(32)]))
-    monkeypatch.setattr(model, "pre_processor", cropping)
-    rows = deployment_rows(model, datamodule, ["openvino_fp32"], 1, tmp_path)
+def test_a_model_that_cannot_be_deployed_at_all_is_a_failed_row_of_every_backend(model, datamodule, tmp_path):
+    cropping = deepcopy(model)
+    cropping.pre_processor = PreProcessor(transform=Compose([Resize((64, 64)), CenterCrop(32)]))
+    rows = deployment_rows(cropping, datamodule, ["openvino_fp32"], 1, tmp_path)
     assert [row["status"] for row in rows] == ["failed", "failed"]
     assert all("found CenterCrop" in row["note"] for row in rows)
