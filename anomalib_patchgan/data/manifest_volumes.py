@@ -21,7 +21,14 @@ from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, AxialSliceProtocol, SliceProtocol, SubjectStack
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import check_background, check_same_grid, read_dicom_grid, read_volume_header, write_grid
+from anomalib_patchgan.io import (
+    check_background,
+    check_same_grid,
+    read_dicom_grid,
+    read_volume_header,
+    series_files,
+    write_grid,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,8 +133,7 @@ class VolumePreparation:
         """The path itself, or for a folder the DICOM series in it as a NIfTI file in the cache."""
         if not path.is_dir():
             return path
-        files = sorted(file for file in path.iterdir() if file.is_file())
-        status = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        status = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in series_files(path)]
         digest = hashlib.sha256(json.dumps([FORMAT_VERSION, str(path.resolve()), status]).encode()).hexdigest()
         target = self.cache_dir / "series" / f"{digest[:32]}.nii"
         if not target.is_file():
