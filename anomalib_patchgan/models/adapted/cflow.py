@@ -4,10 +4,9 @@
 """CFlow whose scores belong to one image each, on any convolutional timm backbone."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
-from anomalib.data import ImageBatch, InferenceBatch
+from anomalib.data import InferenceBatch
 from anomalib.metrics import Evaluator
 from anomalib.models import image
 from anomalib.models.image.cflow.torch_model import CflowModel
@@ -15,13 +14,12 @@ from anomalib.models.image.cflow.utils import get_logp, positional_encoding_2d
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
-from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 from torch.nn import functional
 
 from anomalib_patchgan.models.adapted.pre_processing import backbone_pre_processor
 from anomalib_patchgan.models.adapted.training_images import training_images
-from anomalib_patchgan.models.components.precision import full_precision
+from anomalib_patchgan.models.components.scoring import FittedToWeights
 
 
 class AdaptedCflowModel(CflowModel):
@@ -101,7 +99,7 @@ class AdaptedCflowModel(CflowModel):
         return InferenceBatch(pred_score=torch.amax(anomaly_map, dim=(-2, -1)), anomaly_map=anomaly_map)
 
 
-class Cflow(image.Cflow):
+class Cflow(FittedToWeights, image.Cflow):
     """anomalib's CFlow, which scales its maps by the batch, with scores that belong to one image each.
 
     What the maps are scaled by is fitted on the training images when the flows are trained; no label is used.
@@ -150,37 +148,7 @@ class Cflow(image.Cflow):
         self.automatic_optimization = False
         # anomalib's default.
         self.learning_rate = 1e-4
-        self._fitted_at_step = -1
 
-    def on_fit_start(self) -> None:
-        """What was fitted in an earlier training is not of the weights of this one."""
-        self._fitted_at_step = -1
-
-    def on_validation_start(self) -> None:
-        """Fit the scale of the maps before thresholds are calibrated on the validation scores."""
-        if self.trainer.state.fn == "fit":
-            self._fit_if_stale()
-
-    def on_train_end(self) -> None:
-        """Fit the scale of the maps where no validation and no checkpoint did."""
-        self._fit_if_stale()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the scale of the maps that belongs to the weights that are kept."""
-        # A trainer can write a model that it was never given to train.
-        trainer = self._trainer
-        if trainer is not None and trainer.state.fn == "fit":
-            self._fit_if_stale()
-            checkpoint["state_dict"].update(self.state_dict())
-
-    def _fit_if_stale(self) -> None:
-        if self._fitted_at_step != self.trainer.global_step:
-            with full_precision(self.device):
-                self.model.fit_largest(training_images(self))
-            self._fitted_at_step = self.trainer.global_step
-
-    def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
-        """Score a batch; the post-processor calibrates on those of validation. Testing and predicting come here too."""
-        del args, kwargs
-        with full_precision(self.device):
-            return batch.update(**self.model(batch.image)._asdict())
+    def fit_to_weights(self) -> None:
+        """Fit the scale of the maps."""
+        self.model.fit_largest(training_images(self))

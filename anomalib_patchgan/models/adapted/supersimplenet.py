@@ -4,10 +4,8 @@
 """SuperSimpleNet with noise to the scale of its features, on any convolutional timm backbone."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
-from anomalib.data import ImageBatch
 from anomalib.metrics import Evaluator
 from anomalib.models import image
 from anomalib.models.image.supersimplenet.anomaly_generator import AnomalyGenerator
@@ -16,12 +14,12 @@ from anomalib.models.image.supersimplenet.torch_model import SupersimplenetModel
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
-from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
 from anomalib_patchgan.models.adapted.pre_processing import backbone_pre_processor
 from anomalib_patchgan.models.adapted.training_images import training_images
 from anomalib_patchgan.models.components.precision import full_precision
+from anomalib_patchgan.models.components.scoring import ScoredInFullPrecision
 
 # anomalib's default.
 PERLIN_THRESHOLD = 0.2
@@ -135,7 +133,7 @@ class AdaptedSupersimplenetModel(SupersimplenetModel):
         self.anomaly_generator.noise_std = float(spread[spread > SMALLEST_SPREAD].median())
 
 
-class Supersimplenet(image.Supersimplenet):
+class Supersimplenet(ScoredInFullPrecision, image.Supersimplenet):
     """anomalib's SuperSimpleNet, whose noise fits the features of one set of weights, on any convolutional timm model.
 
     Args:
@@ -188,9 +186,3 @@ class Supersimplenet(image.Supersimplenet):
         """Measure features and noise before the first step."""
         with full_precision(self.device):
             self.model.measure(training_images(self))
-
-    def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
-        """Score a batch; the post-processor calibrates on those of validation. Testing and predicting come here too."""
-        del args, kwargs
-        with full_precision(self.device):
-            return batch.update(**self.model(batch.image)._asdict())

@@ -9,7 +9,7 @@ import torch
 from anomalib import LearningType
 from anomalib.data import ImageBatch
 from anomalib.metrics import Evaluator
-from anomalib.models.components import AnomalibModule, MemoryBankMixin
+from anomalib.models.components import MemoryBankMixin
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
@@ -19,6 +19,7 @@ from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.models.components.precision import full_precision
+from anomalib_patchgan.models.components.scoring import ScoredInFullPrecision
 
 
 class Fittable(Protocol):
@@ -31,7 +32,7 @@ class Fittable(Protocol):
         """Fit to the condensed batches, joined along their first axis."""
 
 
-class FittedOnce(MemoryBankMixin, AnomalibModule):
+class FittedOnce(MemoryBankMixin, ScoredInFullPrecision):
     """One pass over the training images, then a fit to what was kept of them.
 
     A subclass builds ``self.model``, a torch module that is also :class:`Fittable`. Batches are condensed as they come,
@@ -82,12 +83,6 @@ class FittedOnce(MemoryBankMixin, AnomalibModule):
         """Fit the torch model to what was kept, and forget it."""
         self.model.fit(torch.cat(self._condensed))
         self._condensed = []
-
-    def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
-        """Score a validation batch."""
-        del args, kwargs
-        with full_precision(self.device):
-            return batch.update(**self.model(batch.image)._asdict())
 
     @property
     def trainer_arguments(self) -> dict[str, Any]:

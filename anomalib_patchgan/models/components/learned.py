@@ -6,20 +6,17 @@
 from typing import Any
 
 from anomalib import LearningType
-from anomalib.data import ImageBatch
 from anomalib.metrics import Evaluator
-from anomalib.models.components import AnomalibModule
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
-from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
-from anomalib_patchgan.models.components.precision import full_precision
+from anomalib_patchgan.models.components.scoring import ScoredInFullPrecision
 
 
-class Learned(AnomalibModule):
+class Learned(ScoredInFullPrecision):
     """Images are resized, scores calibrated; a subclass builds ``self.model`` and says how it is trained.
 
     Args:
@@ -49,12 +46,6 @@ class Learned(AnomalibModule):
     def configure_post_processor(self) -> PostProcessor:
         """Calibrated scores that keep the ranking, and a threshold from normal images alone."""
         return CalibratedPostProcessor()
-
-    def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
-        """Score a validation batch."""
-        del args, kwargs
-        with full_precision(self.device):
-            return batch.update(**self.model(batch.image)._asdict())
 
     @property
     def trainer_arguments(self) -> dict[str, Any]:

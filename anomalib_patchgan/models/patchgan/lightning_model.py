@@ -12,7 +12,6 @@ import torch
 from anomalib import LearningType
 from anomalib.data import ImageBatch
 from anomalib.metrics import Evaluator
-from anomalib.models.components import AnomalibModule
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
@@ -24,6 +23,7 @@ from torchvision.transforms.v2 import Compose, Resize
 from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.models.components.precision import full_precision
+from anomalib_patchgan.models.components.scoring import FittedToWeights
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.masks import to_pixels
 from anomalib_patchgan.models.patchgan.components.processes import from_all
@@ -52,7 +52,7 @@ GRADIENT_LIMIT = 5.0
 REFERENCE_IMAGES = 1024
 
 
-class PatchGan(AnomalibModule):
+class PatchGan(FittedToWeights):
     """Unsupervised Patch-GAN with targeted patch ranking (after arXiv 2501.17906; not a reproduction).
 
     Trained on normal images only. Hidden patches are reconstructed from their surroundings, every patch's
@@ -202,7 +202,6 @@ class PatchGan(AnomalibModule):
         self.lighting = lighting
         self.learning_rate = learning_rate
         self.training_steps = training_steps
-        self._fitted_at_step = -1
         self._seed: int | None = None
         self._resumed = False
 
@@ -360,10 +359,6 @@ class PatchGan(AnomalibModule):
             self._seed = torch.initial_seed()
         torch.manual_seed((1_000_003 * self._seed + 2 * step + part + (self.global_rank << 40)) % (1 << 63))
 
-    def on_fit_start(self) -> None:
-        """What was fitted in an earlier training is not of the weights of this one."""
-        self._fitted_at_step = -1
-
     def on_train_epoch_start(self) -> None:
         """Seed the order of the images, which is drawn next; in the first epoch of a resumed training it was before."""
         if not self._resumed:
@@ -377,12 +372,8 @@ class PatchGan(AnomalibModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the seed of the random draws, and the novelty distribution of the weights that are kept."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["patchgan_seed"] = self._seed
-        # A trainer can write a model that it was never given to train.
-        trainer = self._trainer
-        if trainer is not None and trainer.state.fn == "fit":
-            self._fit_if_stale()
-            checkpoint["state_dict"].update(self.state_dict())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the random draws of the training that wrote the checkpoint."""
@@ -397,28 +388,12 @@ class PatchGan(AnomalibModule):
         if self.trainer.global_step >= self.training_steps:
             self.trainer.should_stop = True
 
-    def on_validation_start(self) -> None:
-        """Fit the novelty distribution before the post-processor calibrates thresholds on the validation scores."""
-        if self.trainer.state.fn == "fit":
-            self._fit_novelty()
-
-    def on_train_end(self) -> None:
-        """Fit the novelty distribution where no validation and no checkpoint did."""
-        self._fit_if_stale()
-
-    def _fit_if_stale(self) -> None:
-        """Fit unless the distribution is that of the present weights."""
-        if self._fitted_at_step != self.trainer.global_step:
-            self._fit_novelty()
-
-    def _fit_novelty(self) -> None:
-        """Fit on reference subjects, or on training images where the datamodule has no reference group."""
+    def fit_to_weights(self) -> None:
+        """Fit the novelty distribution on reference subjects, or on training images where there is no such group."""
         was_training = self.model.training
         self.model.eval()
-        with full_precision(self.device):
-            self.model.fit_novelty(list(self._reference_batches()))
+        self.model.fit_novelty(list(self._reference_batches()))
         self.model.train(was_training)
-        self._fitted_at_step = self.trainer.global_step
 
     def _reference_batches(self) -> Iterable[Tensor]:
         """Yield batches of normal images, pre-processed as in training, on the model's device."""
@@ -435,12 +410,6 @@ class PatchGan(AnomalibModule):
             images += len(image)
             if images >= REFERENCE_IMAGES:
                 return
-
-    def validation_step(self, batch: ImageBatch, *args: Any, **kwargs: Any) -> STEP_OUTPUT:
-        """Score a batch; the post-processor calibrates on those of validation. Testing and predicting come here too."""
-        del args, kwargs
-        with full_precision(self.device):
-            return batch.update(**self.model(batch.image)._asdict())
 
 
 def rate_at(step: int, steps: int) -> float:

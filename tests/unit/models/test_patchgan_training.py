@@ -120,9 +120,9 @@ def test_the_novelty_distribution_is_fitted_where_it_is_needed_and_not_after_eve
     class Counting(PatchGan):
         fits = 0
 
-        def _fit_novelty(self) -> None:
+        def fit_to_weights(self) -> None:
             self.fits += 1
-            super()._fit_novelty()
+            super().fit_to_weights()
 
     def trained(model: Counting, **trainer: object) -> Counting:
         options = QUIET | {"check_val_every_n_epoch": 4} | trainer
