@@ -114,8 +114,15 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         raise
 
 
-def read_json(path: Path) -> dict[str, Any]:
+REMOVE_FOLDER = "remove its folder to have it made again"
+
+
+def read_json(path: Path, remedy: str = REMOVE_FOLDER) -> dict[str, Any]:
     """Read a JSON file of this schema version.
+
+    Args:
+        path: The file.
+        remedy: What to do about a damaged one.
 
     Raises:
         InputError: The file is missing, is not JSON, or was written with another schema version.
@@ -125,11 +132,12 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; expected a file written by `anomalib-patchgan benchmark`.") from error
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path} cannot be read as JSON ({error}); remove its folder to have it made again."
-        ) from error
+        raise InputError(f"{path} cannot be read as JSON ({error}); {remedy}.") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
-        raise InputError(f"{path} has schema_version {version!r}; this version of the package reads {SCHEMA_VERSION}.")
+        raise InputError(
+            f"{path} has schema_version {version!r}; this version of the package reads {SCHEMA_VERSION}, so it needs "
+            "the version that wrote it, or another store."
+        )
     del content["schema_version"]
     return content

@@ -22,7 +22,14 @@ import numpy as np
 import pandas as pd
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.store.files import CannotWriteError, read_json, remove_unfinished, replaced_folder, write_json
+from anomalib_patchgan.store.files import (
+    REMOVE_FOLDER,
+    CannotWriteError,
+    read_json,
+    remove_unfinished,
+    replaced_folder,
+    write_json,
+)
 from anomalib_patchgan.store.lock import locked
 from anomalib_patchgan.store.schema import DataRecord, Run
 
@@ -30,6 +37,8 @@ _RUN_TABLES = ("scores", "calibration", "curves", "artefacts", "artefact_pixels"
 _RUN_IN_OTHER_FILES = (*_RUN_TABLES, "maps", "reconstructions")
 # Without these nothing can be done with a plan.
 _PLAN_KEYS = {"suite": str, "jobs": list}
+# Its folder is the store, with every result.
+_REMOVE_PLAN = "remove this file alone, and `benchmark` writes it again and keeps the results"
 _DATA_IN_OTHER_FILES = ("samples", "images", "masks", "twins")
 
 
@@ -181,10 +190,10 @@ class Store:
             expected = "a folder written by `anomalib-patchgan benchmark`"
             raise InputError(f"{self.root} is not a result store ({found}); expected {expected}.")
         path = self.root / "plan.json"
-        plan = read_json(path)
+        plan = read_json(path, _REMOVE_PLAN)
         for key, kind in _PLAN_KEYS.items():
             if not isinstance(plan.get(key), kind):
-                raise InputError(f"{path}: found no {key}, expected a plan as `benchmark` writes.")
+                raise InputError(f"{path}: found no {key}, expected a plan as `benchmark` writes; {_REMOVE_PLAN}.")
         return plan
 
     def _run_folder(self, key: str) -> Path:
@@ -209,5 +218,5 @@ def _known(schema: type, content: dict[str, Any], path: Path) -> dict[str, Any]:
     expected = {item.name for item in fields(schema)} - in_other_files
     if set(content) != expected:
         differing = ", ".join(sorted(expected.symmetric_difference(content)))
-        raise InputError(f"{path} has missing or unknown keys ({differing}); remove its folder to have it made again.")
+        raise InputError(f"{path} has missing or unknown keys ({differing}); {REMOVE_FOLDER}.")
     return content

@@ -184,8 +184,10 @@ def test_finding_of_the_leak_meter_is_printed_even_where_it_cannot_be_written(
 def test_report_of_a_store_without_a_plan_of_jobs_is_a_sentence(plan, missing, tmp_path, capsys):
     Store(tmp_path).save_plan(plan)
     assert main(["report", str(tmp_path)]) == 2
-    captured = capsys.readouterr().err
-    assert captured == f"error: {tmp_path / 'plan.json'}: found no {missing}, expected a plan as `benchmark` writes.\n"
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path / 'plan.json'}: found no {missing}, expected a plan as `benchmark` writes; remove this file "
+        "alone, and `benchmark` writes it again and keeps the results.\n"
+    )
 
 
 def test_report_about_another_row_does_not_take_the_place_of_the_suites_own(tmp_path, capsys, monkeypatch):
