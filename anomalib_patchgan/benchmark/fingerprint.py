@@ -56,16 +56,14 @@ def digest(content: Any, length: int = 16) -> str:
 def folder_digest(root: Path) -> str | None:
     """Digest of the sorted relative paths and sizes of all files below a folder, or None where there is no folder.
 
-    Of a single file, such as a manifest, it is the digest of the content.
+    Links to folders are followed, as the readers of data sets follow them. Of a single file, such as a manifest, it is
+    the digest of the content.
     """
     if root.is_file():
         return hashlib.sha256(root.read_bytes()).hexdigest()
     if not root.is_dir():
         return None
-    files = sorted(
-        (path.relative_to(root).as_posix(), path.stat().st_size) for path in root.rglob("*") if path.is_file()
-    )
-    return digest(files)
+    return digest(sorted((path.relative_to(root).as_posix(), path.stat().st_size) for path in _files_below(root)))
 
 
 @cache
@@ -145,6 +143,22 @@ def _class_paths(arguments: Any) -> Iterator[str]:
 def _files(sources: tuple[str, ...]) -> set[Path]:
     paths = [_PACKAGE / source for source in sources]
     return {file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])}
+
+
+def _files_below(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """Files at any depth, by way of links too, but for those that lead back to a folder above."""
+    place = folder.resolve()
+    if place in above:
+        return
+    try:
+        entries = list(folder.iterdir())
+    except PermissionError:
+        return
+    for path in entries:
+        if path.is_dir():
+            yield from _files_below(path, above | {place})
+        elif path.is_file():
+            yield path
 
 
 def _content_digest(files: set[Path], root: Path = _PACKAGE) -> str:

@@ -177,6 +177,26 @@ def test_folder_digest_sees_names_and_sizes_below_a_folder(tmp_path):
     assert folder_digest(Path(tmp_path / "absent")) is None
 
 
+def test_folder_digest_follows_links_as_the_readers_do(tmp_path):
+    for name in ("root", "archive", "root/copied"):
+        (tmp_path / name).mkdir()
+    for place in ("archive", "root/copied"):
+        (tmp_path / place / "scan").write_text("1")
+    (tmp_path / "root" / "linked").symlink_to(tmp_path / "archive")
+    before = folder_digest(tmp_path / "root")
+    (tmp_path / "archive" / "scan").write_text("12")
+    assert folder_digest(tmp_path / "root") != before
+
+
+def test_folder_digest_of_links_in_a_circle_ends(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "scan").write_text("1")
+    before = folder_digest(tmp_path)
+    (tmp_path / "deep" / "up").symlink_to(tmp_path)
+    (tmp_path / "deep" / "lost").symlink_to(tmp_path / "absent")
+    assert folder_digest(tmp_path) == before
+
+
 def test_a_healthy_cohort_beside_the_root_is_part_of_the_content(tmp_path):
     for name in ("patients", "healthy"):
         (tmp_path / name).mkdir()
