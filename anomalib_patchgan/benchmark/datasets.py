@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 
 from anomalib_patchgan.benchmark.classes import Blueprint
-from anomalib_patchgan.benchmark.fingerprint import data_source_digest, digest, folder_digest, package_versions
+from anomalib_patchgan.benchmark.fingerprint import (
+    class_paths,
+    data_source_digest,
+    digest,
+    folder_digest,
+    other_source_digest,
+    package_versions,
+)
 from anomalib_patchgan.benchmark.plan import DataSummary, without_locations
 from anomalib_patchgan.benchmark.suite import DataEntry
 from anomalib_patchgan.errors import InputError
@@ -99,17 +106,18 @@ def record_key(name: str, entry: DataEntry) -> str:
 
 def _record_key(name: str, entry: DataEntry, content: str | None) -> str:
     versions = package_versions()
-    return digest(
-        {
-            "name": name,
-            "data_class": entry.class_path,
-            "data_arguments": without_locations(entry.init_args),
-            "content": content,
-            "source": data_source_digest(),
-            # What reads and resizes the images.
-            "versions": {package: versions[package] for package in ("anomalib", "numpy", "torch", "torchvision")},
-        }
-    )
+    record = {
+        "name": name,
+        "data_class": entry.class_path,
+        "data_arguments": without_locations(entry.init_args),
+        "content": content,
+        "source": data_source_digest(),
+        # What reads and resizes the images.
+        "versions": {package: versions[package] for package in ("anomalib", "numpy", "torch", "torchvision")},
+    }
+    if other := other_source_digest(class_paths(entry.class_path, entry.init_args)):
+        record["other_source"] = other
+    return digest(record)
 
 
 def _summary(record: DataRecord, content: str | None) -> DataSummary:

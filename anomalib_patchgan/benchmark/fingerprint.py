@@ -89,7 +89,26 @@ def job_source_digest(model_class: str, model_arguments: dict[str, Any], deploye
         model_arguments: Its arguments, which may name classes by ``class_path``.
         deployed: Whether the job exports its model too.
     """
-    return _job_source_digest(frozenset([model_class, *_class_paths(model_arguments)]), deployed)
+    return _job_source_digest(class_paths(model_class, model_arguments), deployed)
+
+
+@cache
+def other_source_digest(named: frozenset[str]) -> str | None:
+    """Digest of the source of packages other than this one and those whose version stands in the key.
+
+    Args:
+        named: Dotted paths of classes, see :func:`class_paths`.
+
+    Returns:
+        The digest, or None where all classes are of known packages.
+    """
+    others = _other_packages(named)
+    return digest({name: _digests_of_other(name) for name in others}) if others else None
+
+
+def class_paths(class_path: str, arguments: dict[str, Any]) -> frozenset[str]:
+    """A class and every other one that its arguments name by ``class_path``."""
+    return frozenset([class_path, *_class_paths(arguments)])
 
 
 @cache
@@ -105,13 +124,17 @@ def package_versions() -> dict[str, str | None]:
 
 
 @cache
-def _job_source_digest(class_paths: frozenset[str], deployed: bool) -> str:
+def _job_source_digest(named: frozenset[str], deployed: bool) -> str:
     used = [f"{_PACKAGE.name}.{name}" for name in _USED_BY_ALL + (_USED_BY_BACKENDS if deployed else ())]
-    own = _content_digest(_files(_JOB_SOURCES) | files_behind([*class_paths, *used], _PACKAGE))
-    known = {_PACKAGE.name, *(_IMPORTED_AS.get(name, name) for name in _DISTRIBUTIONS)}
-    others = {path.partition(".")[0] for path in class_paths} - known
+    own = _content_digest(_files(_JOB_SOURCES) | files_behind([*named, *used], _PACKAGE))
+    others = _other_packages(named)
     # Only then, so that other models keep the keys that they always had.
     return digest([own, {name: _digests_of_other(name) for name in others}]) if others else own
+
+
+def _other_packages(named: frozenset[str]) -> set[str]:
+    known = {_PACKAGE.name, *(_IMPORTED_AS.get(name, name) for name in _DISTRIBUTIONS)}
+    return {path.partition(".")[0] for path in named} - known
 
 
 def _digests_of_other(package: str) -> list[str | None]:

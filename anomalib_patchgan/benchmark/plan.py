@@ -9,7 +9,13 @@ from types import MappingProxyType
 from typing import Any
 
 from anomalib_patchgan.benchmark.budget import Speed, in_steps, without_minutes
-from anomalib_patchgan.benchmark.fingerprint import digest, job_source_digest, package_versions
+from anomalib_patchgan.benchmark.fingerprint import (
+    class_paths,
+    digest,
+    job_source_digest,
+    other_source_digest,
+    package_versions,
+)
 from anomalib_patchgan.benchmark.suite import ArtefactsEntry, LoggerEntry, ModelEntry, Suite
 from anomalib_patchgan.data.artefacts import describe
 
@@ -190,8 +196,10 @@ def _make_job(suite: Suite, data: str, summary: DataSummary, model: str, trainer
         "versions": package_versions(),
         "source": job_source_digest(row.class_path, row.arguments_for(data), bool(row.backends)),
     }
+    # These two only where there are some, so that other jobs keep the keys that they always had.
+    if other := other_source_digest(class_paths(entry.class_path, entry.init_args)):
+        outcome["other_data_source"] = other
     if suite.artefacts is not None:
-        # Only then, so that asking for none gives the keys it always gave.
         outcome["artefacts"] = asdict(suite.artefacts)
     return Job(
         key=digest(outcome),

@@ -8,8 +8,8 @@ import pytest
 
 from anomalib_patchgan.benchmark import plan as plan_module
 from anomalib_patchgan.benchmark.budget import Speed
-from anomalib_patchgan.benchmark.datasets import content_digest
-from anomalib_patchgan.benchmark.fingerprint import digest, folder_digest
+from anomalib_patchgan.benchmark.datasets import content_digest, record_key
+from anomalib_patchgan.benchmark.fingerprint import digest, folder_digest, other_source_digest
 from anomalib_patchgan.benchmark.plan import DataSummary, describe_plan, make_jobs, unmeasured_jobs, without_locations
 from anomalib_patchgan.benchmark.suite import ArtefactsEntry, DataEntry, ModelEntry, Suite
 
@@ -81,6 +81,23 @@ def test_keys_change_with_versions_and_sources(suite, prepared, monkeypatch):
     monkeypatch.setattr(plan_module, "job_source_digest", lambda *_: "other")
     assert not set(before) & set(with_other_versions)
     assert not set(with_other_versions) & set(keys(suite, prepared))
+
+
+@pytest.mark.parametrize("arguments", [{}, {"reader": {"class_path": "their_data.Reader"}}])
+def test_keys_change_with_the_source_of_a_datamodule_of_another_package(
+    suite, prepared, monkeypatch, tmp_path, arguments
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "data").mkdir()
+    class_path = "anomalib_patchgan.data.Manifest" if arguments else "their_data.Data"
+    suite.data["brain"] = DataEntry(class_path=class_path, init_args={"root": str(tmp_path / "data")} | arguments)
+    found = []
+    for content in ("size = 1", "size = 2", "size = 1"):
+        (tmp_path / "their_data.py").write_text(content)
+        other_source_digest.cache_clear()
+        found.append((record_key("brain", suite.data["brain"]), *keys(suite, prepared)))
+    assert found[0] == found[2]
+    assert not set(found[0]) & set(found[1])
 
 
 def test_keys_change_with_the_artefacts_asked_for(suite, prepared):
