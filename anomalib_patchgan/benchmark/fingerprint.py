@@ -45,6 +45,8 @@ _JOB_SOURCES = (
 # What a job uses of the layers below, whatever its model is.
 _USED_BY_ALL = ("models.backbones", "models.components.post_processor")
 _USED_BY_BACKENDS = ("deploy.deployment_rows",)
+# Maps under artefacts are not kept, so no report can compute their metric again.
+_USED_BY_ARTEFACTS = ("evaluation.count_pixels", "evaluation.rank_maps")
 
 
 def digest(content: Any, length: int = 16) -> str:
@@ -78,7 +80,9 @@ def package_source_digest() -> str:
     return _content_digest(set(_PACKAGE.rglob("*.py")))
 
 
-def job_source_digest(model_class: str, model_arguments: dict[str, Any], deployed: bool) -> str:
+def job_source_digest(
+    model_class: str, model_arguments: dict[str, Any], deployed: bool, under_artefacts: bool = False
+) -> str:
     """Digest of the source files that a job's outcome depends on: none of another model's is among them.
 
     Of another package that a class path names, every Python file counts, unless its version stands in the key. What
@@ -88,8 +92,9 @@ def job_source_digest(model_class: str, model_arguments: dict[str, Any], deploye
         model_class: Dotted path of the model.
         model_arguments: Its arguments, which may name classes by ``class_path``.
         deployed: Whether the job exports its model too.
+        under_artefacts: Whether the job tests its model under artefacts too.
     """
-    return _job_source_digest(class_paths(model_class, model_arguments), deployed)
+    return _job_source_digest(class_paths(model_class, model_arguments), deployed, under_artefacts)
 
 
 @cache
@@ -124,8 +129,9 @@ def package_versions() -> dict[str, str | None]:
 
 
 @cache
-def _job_source_digest(named: frozenset[str], deployed: bool) -> str:
-    used = [f"{_PACKAGE.name}.{name}" for name in _USED_BY_ALL + (_USED_BY_BACKENDS if deployed else ())]
+def _job_source_digest(named: frozenset[str], deployed: bool, under_artefacts: bool) -> str:
+    names = _USED_BY_ALL + (_USED_BY_BACKENDS if deployed else ()) + (_USED_BY_ARTEFACTS if under_artefacts else ())
+    used = [f"{_PACKAGE.name}.{name}" for name in names]
     own = _content_digest(_files(_JOB_SOURCES) | files_behind([*named, *used], _PACKAGE))
     others = _other_packages(named)
     # Only then, so that other models keep the keys that they always had.

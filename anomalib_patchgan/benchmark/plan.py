@@ -190,11 +190,12 @@ def _speed_key(suite: Suite, data: str, summary: DataSummary, model: str) -> str
 
 def _make_job(suite: Suite, data: str, summary: DataSummary, model: str, trainer: dict[str, Any], seed: int) -> Job:
     row, entry = suite.models[model], suite.data[data]
+    under_artefacts = suite.artefacts is not None
     outcome = _determinants(suite, data, summary, model, trainer) | {
         "backends": row.backends,
         "seed": seed,
         "versions": package_versions(),
-        "source": job_source_digest(row.class_path, row.arguments_for(data), bool(row.backends)),
+        "source": job_source_digest(row.class_path, row.arguments_for(data), bool(row.backends), under_artefacts),
     }
     # These two only where there are some, so that other jobs keep the keys that they always had.
     if other := other_source_digest(class_paths(entry.class_path, entry.init_args)):

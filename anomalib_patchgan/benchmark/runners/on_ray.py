@@ -146,7 +146,7 @@ def _check_worker(job: Job, origin: Origin) -> None:
 
 
 def _source(job: Job) -> str:
-    return job_source_digest(job.model_class, job.model_arguments, bool(job.backends))
+    return job_source_digest(job.model_class, job.model_arguments, bool(job.backends), job.artefacts is not None)
 
 
 def _check_fits(ray: Any, job: Job) -> None:

@@ -117,6 +117,22 @@ def test_digest_follows_classes_named_in_arguments():
     assert plain != job_source_digest("anomalib.models.Padim", {}, True)
 
 
+def test_digest_follows_the_metric_that_is_computed_under_artefacts_alone(monkeypatch):
+    """The maps are dropped, so that a changed metric cannot be computed again from what is stored."""
+
+    def digests() -> list[str]:
+        _job_source_digest.cache_clear()
+        return [job_source_digest("anomalib.models.Padim", {}, False, artefacts) for artefacts in (False, True)]
+
+    before = digests()
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * path.match("evaluation/pixel.py"))
+    after = digests()
+    _job_source_digest.cache_clear()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
 @pytest.mark.parametrize("file", ["their_models.py", "their_models/deep/parts.py"])
 @pytest.mark.parametrize(
     ("model", "arguments"),
