@@ -437,6 +437,7 @@ def _check_together(suite: Suite) -> None:
     _check_seeds(suite.seeds, "seeds")
     for name in suite.data:
         _check_seeds(suite.seeds_on(name), f"data.{name}.seeds")
+    _check_folders(suite)
     _expect(suite.threads > 0, "threads", f"is {suite.threads}", "a positive number")
     for name, row in suite.models.items():
         _check_overrides(row, f"models.{name}", set(suite.data))
@@ -460,6 +461,18 @@ def _check_name(name: str) -> None:
     # Folders are called so, and one named by `..` or with a separator would lie elsewhere.
     fits = name not in {"", ".", ".."} and not set(name) & set("/\\\0")
     _expect(fits, "name", f"is {name!r}", "one that can be a folder's, without / and \\")
+
+
+def _check_folders(suite: Suite) -> None:
+    """Refuse results among the data: written there, they would make other data of them for the next start."""
+    for option, folder in (("store", suite.store_folder), ("report", suite.report_folder)):
+        for name, entry in suite.data.items():
+            for key in ("root", "normal_root"):
+                root = entry.init_args.get(key)
+                outside = root is None or not folder.resolve().is_relative_to(Path(root).resolve())
+                where = f"data.{name}.init_args.{key}"
+                found = f"{folder} lies in {where}, whose files decide whether a job has run"
+                _expect(outside, f"{option}:", found, f"a folder outside of it, as --{option} names one")
 
 
 def _check_seeds(seeds: list[int], where: str) -> None:

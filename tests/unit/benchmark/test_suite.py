@@ -57,6 +57,26 @@ def test_suite_is_read_with_its_defaults(content, write):
     assert suite.data["brain"].phantoms.init_args == {"subjects": 4}
 
 
+@pytest.mark.parametrize("key", ["root", "normal_root"])
+@pytest.mark.parametrize(
+    ("folder", "options", "where"),
+    [
+        (".", [], "store: stores/tiny lies in"),
+        (".", ["--store=../results"], "report: reports/tiny lies in"),
+        ("stores", ["--report=page"], "store: stores/tiny lies in"),
+    ],
+)
+def test_results_within_the_data_would_change_them_and_are_refused(content, write, key, folder, options, where):
+    content["data"]["brain"]["init_args"][key] = folder
+    with pytest.raises(InputError, match=f"{where} data.brain.init_args.{key}, .* expected a folder outside of it"):
+        read_suite(write(content), options)
+
+
+def test_results_beside_the_data_are_taken(content, write):
+    content["data"]["brain"]["init_args"]["root"] = "stores/tiny-images"
+    assert read_suite(write(content), ["--report=manifest.csv.d"]).store_folder == Path("stores/tiny")
+
+
 def test_nested_class_paths_are_passed_on_without_importing_them(content, write):
     nested = read_suite(write(content)).models["Patch-GAN"].init_args["nested"]
     assert nested == {"class_path": "absent.Class", "init_args": {"a": 1}}
