@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalib_patchgan import evaluation
+from anomalib_patchgan.benchmark.attempt import interruptible
 from anomalib_patchgan.benchmark.checks import check_classes
 from anomalib_patchgan.benchmark.datasets import prepare_data, write_phantoms
 from anomalib_patchgan.benchmark.plan import Job, make_jobs
@@ -84,9 +85,10 @@ def measure_leak(suite: Suite, model: str, data: str, display: ProgressDisplay) 
         raise InputError(
             f"--data: found {data!r}, expected one of those on which {model} runs: {suite.models[model].data}."
         )
-    one = replace(suite, data={data: suite.data[data]}, models={model: replace(suite.models[model], backends=[])})
+    row = replace(suite.models[model], backends=[])
+    one = replace(suite, data={data: suite.data[data]}, models={model: row})
     # A row that a suite skips is not checked there; here it is to run.
-    check_classes(replace(one, models={model: replace(one.models[model], skip="")}))
+    check_classes(replace(one, models={model: replace(row, skip="")}))
     store = Store(one.store_folder)
     track = display.start(f"preparing {data}")
     with store.locked():
@@ -158,7 +160,8 @@ def _row(name: str, split: Split) -> str:
 def _train_and_test(job: Job, track: Track, leak: bool) -> tuple[NDArray[np.float64], int]:
     from anomalib_patchgan.benchmark.job import run_job  # imports torch and anomalib
 
-    run = run_job(job, track, leak=leak)
+    with interruptible():
+        run = run_job(job, track, leak=leak)
     if run.scores is None:
         raise RuntimeError(f"{job.title} gave no scores")
     return run.scores["raw_score"].to_numpy(dtype=np.float64), int(run.budget["train_samples"])

@@ -9,7 +9,7 @@ import yaml
 from anomalib_patchgan.benchmark.leak_meter import describe_leak, measure_leak
 from anomalib_patchgan.benchmark.progress import LineDisplay
 from anomalib_patchgan.benchmark.suite import read_suite
-from anomalib_patchgan.cli import main
+from anomalib_patchgan.cli import INTERRUPTED_STATUS, main
 
 
 @pytest.fixture
@@ -53,6 +53,13 @@ def test_the_command_prints_and_writes_the_finding(suite_file, tmp_path, capsys)
 def test_data_that_leave_nothing_to_leak_are_refused_in_a_sentence(suite_file, capsys):
     assert main(["leak-meter", str(suite_file), "--model", "Memorising", "--data", "tight"]) == 2
     assert "found no spare normal sample of a test subject" in capsys.readouterr().err
+
+
+def test_interrupted_training_ends_the_command_as_ctrl_c_does(suite_file, capsys):
+    suite_file.write_text(suite_file.read_text().replace("MemorisingModel", "StoppedModel"))
+    argv = ["leak-meter", str(suite_file), "--model", "Memorising", "--data", "leaking"]
+    assert main(argv) == INTERRUPTED_STATUS
+    assert capsys.readouterr().err.splitlines()[-1] == "stopped"
 
 
 def test_names_that_are_not_in_the_suite_are_refused(suite_file, capsys):
