@@ -6,6 +6,7 @@
 import pytest
 import yaml
 
+from anomalib_patchgan.benchmark import artefact_tests
 from anomalib_patchgan.benchmark.leak_meter import describe_leak, measure_leak
 from anomalib_patchgan.benchmark.progress import LineDisplay
 from anomalib_patchgan.benchmark.suite import read_suite
@@ -60,6 +61,12 @@ def test_interrupted_training_ends_the_command_as_ctrl_c_does(suite_file, capsys
     argv = ["leak-meter", str(suite_file), "--model", "Memorising", "--data", "leaking"]
     assert main(argv) == INTERRUPTED_STATUS
     assert capsys.readouterr().err.splitlines()[-1] == "stopped"
+
+
+def test_artefacts_of_the_suite_are_not_tested(suite_file, monkeypatch):
+    suite = read_suite(suite_file, ["--artefacts.kinds", "[blur]", "--artefacts.severities", "[1]", "--seeds", "[0]"])
+    monkeypatch.setattr(artefact_tests, "score_under_artefacts", None)
+    assert measure_leak(suite, "Memorising", "leaking", LineDisplay()).seeds == 1
 
 
 def test_names_that_are_not_in_the_suite_are_refused(suite_file, capsys):
