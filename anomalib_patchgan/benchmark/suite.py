@@ -12,11 +12,10 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import yaml
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, Namespace
 
-from anomalib_patchgan.benchmark.suite_yaml import load_yaml
+from anomalib_patchgan.benchmark.suite_yaml import dump_yaml, load_yaml
 from anomalib_patchgan.data.artefacts import ARTEFACTS, SEVERITIES
 from anomalib_patchgan.errors import InputError
 
@@ -338,7 +337,7 @@ def restrict_suite(suite: Suite, names: Sequence[str]) -> Suite:
 def dump_suite(suite: Suite) -> str:
     """A suite as YAML that reads back as the same suite."""
     content = asdict(suite) | {key: None if (value := getattr(suite, key)) is None else str(value) for key in _FOLDERS}
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return dump_yaml(content)
 
 
 def sentence(error: BaseException) -> str:

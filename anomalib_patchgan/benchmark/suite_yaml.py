@@ -31,10 +31,14 @@ class _SuiteLoader(yaml.SafeLoader):
         return node
 
 
+class _SuiteDumper(yaml.SafeDumper):
+    """A safe dumper that quotes what the loader would take for a number."""
+
+
 # YAML 1.1 reads 1e-3 as text; here it is the number that everyone means.
-_SuiteLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_NUMBER = re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+for _side in (_SuiteLoader, _SuiteDumper):
+    _side.add_implicit_resolver("tag:yaml.org,2002:float", _NUMBER, list("-+0123456789"))
 
 
 def load_yaml(text: str) -> Any:
@@ -49,6 +53,11 @@ def load_yaml(text: str) -> Any:
         raise InputError(f"it is not YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise InputError("an anchor holds itself, or mappings lie too deep in each other.") from error
+
+
+def dump_yaml(content: dict[str, Any]) -> str:
+    """Write YAML that :func:`load_yaml` reads back as the same content."""
+    return yaml.dump(content, Dumper=_SuiteDumper, sort_keys=False, allow_unicode=True)
 
 
 def _unshared(value: Any) -> Any:

@@ -231,6 +231,13 @@ def test_dumped_suite_reads_back_as_the_same_suite(content, write, artefacts):
     assert read_suite(write(dump_suite(suite))) == suite
 
 
+@pytest.mark.parametrize("text", ["1e5", "-2E-3", "1.5e+3", "1.0", "null", "yes", "2020-01-01"])
+def test_text_that_looks_like_a_number_is_dumped_as_text(content, write, text):
+    suite = read_suite(write(yaml.safe_dump(content).replace("somewhere", repr(text))))
+    assert suite.data["brain"].init_args["root"] == text
+    assert read_suite(write(dump_suite(suite))) == suite
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
