@@ -43,7 +43,8 @@ class Failure:
 
     Attributes:
         job: Its entry in the plan.
-        status: ``failed``, ``skipped``, ``not run`` or ``unreadable``.
+        status: ``failed``, ``skipped``, ``not run``, ``unreadable``, or ``not usable`` where a job has finished with
+            scores that cannot be ranked.
         sentence: What happened.
         traceback: Full traceback, where there is one.
     """
@@ -313,10 +314,12 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
                 continue
             if test is None:
                 test = _read_test_data(store, run.data_key)
-            _score(store, row, run, test)
+            unusable = _score(store, row, run, test)
         except UNREADABLE as error:
             failures.append(Failure(job, "unreadable", f"{type(error).__name__}: {error}"))
             continue
+        if unusable is not None:
+            failures.append(Failure(job, "not usable", f"The job has finished, but {unusable}."))
         row.runs.append(run)
     planned_key = next((job["data_key"] for job in jobs if job.get("data_key")), None)
     if test is None and planned_key is not None:
@@ -346,21 +349,30 @@ def _read_test_data(store: Store, key: str) -> TestData:
     return TestData(record, at_map_size(masks), draws)
 
 
-def _score(store: Store, row: ModelResult, run: Run, test: TestData) -> None:
-    """Add the scores of one finished run to its row, or a flag that says why it has none."""
+def _score(store: Store, row: ModelResult, run: Run, test: TestData) -> str | None:
+    """Add the scores of one finished run to its row, or a flag that says why it has none, which is returned."""
     samples = test.record.samples
     if run.data_key != test.record.key:
         raise InputError(f"run {run.key}: found the data_key {run.data_key}, expected {test.record.key}.")
     if run.scores is None or run.scores["sample_id"].tolist() != samples["sample_id"].tolist():
         raise InputError(f"run {run.key}: found other test samples than its data record lists, expected the same ones.")
     _check_artefacts(run, samples["sample_id"].tolist())
-    scores = run.scores["raw_score"].to_numpy(dtype=np.float64)
-    if np.isfinite(scores).all():
+    unusable = _unusable(samples["label"].to_numpy(), run.scores["raw_score"].to_numpy(dtype=np.float64))
+    if unusable is None:
         row.seeds.append(_seed_score(store, run, test))
-        flags = list(row.seeds[-1].flags)
-    else:
-        flags = evaluation.score_flags(scores)
+    flags = row.seeds[-1].flags if unusable is None else (unusable,)
     row.flags += [f"seed {run.seed}: {flag}" for flag in flags]
+    return unusable
+
+
+def _unusable(labels: NDArray[np.int64], scores: NDArray[np.float64]) -> str | None:
+    """Why the scores of a finished run cannot be ranked, or None where they can."""
+    if not np.isfinite(scores).all():
+        return evaluation.score_flags(scores)[0]
+    abnormal = int(np.count_nonzero(labels == 1))
+    if abnormal in (0, labels.size):
+        return f"the test set has {labels.size - abnormal} normal and {abnormal} abnormal samples"
+    return None
 
 
 def _seed_score(store: Store, run: Run, test: TestData) -> SeedScore:

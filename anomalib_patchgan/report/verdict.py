@@ -110,7 +110,7 @@ def overall_verdict(findings: Findings) -> str:
     """One sentence over all data sets, counted and not averaged."""
     compared = [one for data in findings.data for one in data.comparisons]
     if not compared:
-        return f"There is no comparison yet: {findings.method} and a rival need a finished job on the same data set."
+        return f"There is no comparison yet: {findings.method} and a rival need a usable result on the same data set."
     rivals = [one for one in compared if one.role != "control"]
     counted = rivals or compared
     ahead, behind, unclear = ([one for one in counted if one.verdict == verdict] for verdict in VERDICTS)

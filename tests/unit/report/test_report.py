@@ -303,8 +303,22 @@ def test_suspicious_scores_are_flagged(make_store, tmp_path):
 
     text = text_of(write_report(make_store(names=("skin",), change=spoil), tmp_path / "out").read_text())
     assert "no usable result; seed 0: 1 of 120 scores are not finite" in text
+    assert "PaDiM on skin, seed 0: not usable The job has finished, but 1 of 120 scores are not finite." in text
+    assert "2 of 8 jobs have no result." in text
     assert "seed 0: constant: every sample has the same score" in text
     assert "inverted: normal images score higher (reversed, the AUROC would be 1.000)" in text
+
+
+def test_finished_jobs_on_a_test_set_of_one_class_are_said_to_have_finished(make_store, tmp_path):
+    store = make_store(names=("skin",), models=("Patch-GAN", "Mean intensity"))
+    (path,) = store.glob("data/*/samples.parquet")
+    pd.read_parquet(path).assign(label=0).to_parquet(path, index=False)
+    text = text_of(write_report(store, tmp_path / "out").read_text())
+    assert "no usable result; seed 0: the test set has 120 normal and 0 abnormal samples" in text
+    assert "Patch-GAN and a rival need a usable result on the same data set" in text
+    assert text.count("not usable The job has finished, but the test set has 120 normal and 0 abnormal samples.") == 4
+    assert "no finished job" not in text
+    assert "No job has finished." not in text
 
 
 def test_a_store_without_a_finished_job_still_gives_a_report(make_store, tmp_path):
