@@ -5,6 +5,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +26,13 @@ METHOD = "#b3261e"
 CONTROL = "#7b8087"
 PAPER = "#fffffe"
 SERIES = ("#0b6aa2", "#1a7f5a", "#8a5a00", "#6a3fa0", "#00797f", "#a8327a", "#4a5d23", "#3f51b5")
-_DASHES: dict[str, str] = {"control": ":", "trivial": "--"}
+_PALETTES = {"method": (METHOD,), "control": (CONTROL, *SERIES)}
+# The lines of a role: the first, and what follows where the role's colours come again.
+_LINES: dict[str, tuple[Any, ...]] = {
+    "comparator": ("-", "-.", (0, (9, 1.5, 1, 1.5, 1, 1.5)), (0, (5, 1.5, 1, 1.5, 1, 1.5, 1, 1.5))),
+    "trivial": ("--", (0, (7, 3)), (0, (2, 1))),
+    "control": (":", (0, (1, 4)), (0, (1, 7))),
+}
 _STYLE_SHEET = {INK: "ink", FAINT: "line", METHOD: "method", CONTROL: "control", PAPER: "paper"} | {
     colour: f"series-{index}" for index, colour in enumerate(SERIES)
 }
@@ -143,26 +150,40 @@ def sheet(width: float, height: float) -> Iterator[Sheet]:
 def legend_below(drawn: Sheet, axes: Axes, columns: int = 2) -> None:
     """Put one legend for all panels below them."""
     handles = axes.get_legend_handles_labels()
-    drawn.figure.legend(*handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
+    drawn.figure.legend(
+        *handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=3.0
+    )
 
 
-def dashes(data: DataResult, model: str) -> str:
-    """The line of a model: dashed for trivial baselines, dotted for controls, dash-dotted where colours come again."""
-    row = next(row for row in data.results if row.model == model)
-    names = _coloured_names(data)
-    again = model in names and names.index(model) >= len(SERIES)
-    return _DASHES.get(row.role, "-." if again else "-")
+def _looks(data: DataResult) -> dict[str, tuple[str, Any]]:
+    """Colour and line of each model, by its name among all models planned, so that a failed job changes neither.
+
+    Rows of one role that share a colour do not share a line.
+    """
+    found: dict[str, tuple[str, Any]] = {}
+    numbers: Counter[str] = Counter()
+    drawn: Counter[tuple[str, str]] = Counter()
+    for row in sorted(data.results, key=lambda row: row.model):
+        palette = _PALETTES.get(row.role, SERIES)
+        group = row.role if row.role in _PALETTES else ""
+        colour = palette[numbers[group] % len(palette)]
+        role = row.role if row.role in _LINES else "comparator"
+        lines = _LINES[role]
+        found[row.model] = colour, lines[drawn[role, colour] % len(lines)]
+        numbers[group] += 1
+        drawn[role, colour] += 1
+    return found
 
 
-def _coloured_names(data: DataResult) -> list[str]:
-    return sorted(row.model for row in data.results if row.role not in {"method", "control"})
+def dashes(data: DataResult, model: str) -> Any:
+    """The line of a model as matplotlib takes it: with dashes for trivial baselines, with dots alone for controls."""
+    return _looks(data)[model][1]
 
 
 def colours(data: DataResult, results: Sequence[ModelResult]) -> list[str]:
-    """A colour for each model, by its name among all models planned, so that a failed job changes no colour."""
-    names = _coloured_names(data)
-    fixed = {"method": METHOD, "control": CONTROL}
-    return [fixed[row.role] if row.role in fixed else SERIES[names.index(row.model) % len(SERIES)] for row in results]
+    """A colour for each model; controls are gray first, and coloured where there are several."""
+    looks = _looks(data)
+    return [looks[row.model][0] for row in results]
 
 
 def shortened(name: str) -> str:

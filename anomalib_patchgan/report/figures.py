@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -75,7 +76,7 @@ def _curve(
     drawn: Sheet,
     axes: Axes,
     row: ModelResult,
-    look: tuple[str, str],
+    look: tuple[str, Any],
     horizontal: np.ndarray,
     vertical: np.ndarray,
 ) -> None:

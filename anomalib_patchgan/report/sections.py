@@ -143,7 +143,7 @@ def _drawings(
         "roc",
         figures.roc_figure(data),
         "ROC curves",
-        "ROC curves, mean over seeds. Dashed: trivial baselines. Dotted: controls.",
+        "ROC curves, mean over seeds. Dashes alone: trivial baselines. Dots alone: controls.",
     )
     yield (
         "precision",
@@ -174,7 +174,7 @@ def _drawings(
         "robustness",
         figures.robustness_figure(data, curves),
         "Image AUROC over severity of each artefact",
-        "Image AUROC, mean over seeds. Dashed: trivial baselines.",
+        "Image AUROC, mean over seeds. Dashes alone: trivial baselines. Dots alone: controls.",
     )
     yield (
         "training",
