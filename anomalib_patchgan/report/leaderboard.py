@@ -4,7 +4,7 @@
 """Many stores on one page: one board for each test set, since numbers of different test sets cannot be ranked."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anomalib_patchgan.errors import InputError
@@ -21,7 +21,7 @@ READING = (
     "parameters. Ranks are within a board; between boards neither ranks nor numbers can be compared.",
     "In brackets 95 % intervals over test subjects. Where the intervals of two models overlap widely, their order is "
     "not settled; the report of a store says which differences hold.",
-    "Controls stand in the table without a rank.",
+    "Equal results share a rank. Controls stand in the table without one.",
 )
 # A store lies in the folder itself, or in one of its folders, or one below; what is deeper belongs to a store.
 _WHERE = ("plan.json", "*/plan.json", "*/*/plan.json")
@@ -66,7 +66,7 @@ class Entry:
         data: Name of the data set in the suite.
         row: The model's results.
         area: Its image AUROC.
-        rank: Its place on the board, from 1; None for a control.
+        rank: Its place on the board, from 1, which equal results share; None for a control.
     """
 
     store: str
@@ -129,16 +129,20 @@ def rank_entries(found: list[tuple[str, DataResult]]) -> list[Entry]:
         for row in data.results
         if row.image_area is not None
     ]
-    entries.sort(key=lambda entry: (entry.board, -entry.area.value, entry.store, entry.row.model))
-    ranked: list[Entry] = []
-    places: dict[Board, int] = {}
+    entries.sort(key=lambda entry: (entry.board, -_compared(entry), entry.store, entry.row.model))
+    values: dict[Board, list[float]] = {}
     for entry in entries:
-        if entry.row.role == "control":
-            ranked.append(entry)
-            continue
-        places[entry.board] = places.get(entry.board, 0) + 1
-        ranked.append(Entry(**{**vars(entry), "rank": places[entry.board]}))
-    return ranked
+        if entry.row.role != "control":
+            values.setdefault(entry.board, []).append(_compared(entry))
+    return [
+        entry if entry.row.role == "control" else replace(entry, rank=values[entry.board].index(_compared(entry)) + 1)
+        for entry in entries
+    ]
+
+
+def _compared(entry: Entry) -> float:
+    """What ranks are by: the image AUROC without the rounding error that a mean over seeds adds."""
+    return round(entry.area.value, 9)
 
 
 def _board(data: DataResult) -> Board:
@@ -160,9 +164,11 @@ def _answer(entries: list[Entry], stores: int) -> str:
 
 
 def _leader(entry: Entry, entries: list[Entry]) -> str:
-    rivals = sum(one.board == entry.board and one.rank is not None for one in entries) - 1
+    ranks = [one.rank for one in entries if one.board == entry.board and one.rank is not None]
+    rivals = len(ranks) - 1
     value = f"{share(entry.area.value)} {bracketed(entry.area.interval)}".rstrip()
-    of = f"first of {rivals + 1}" if rivals else "the only one"
+    tied = ", tied" if ranks.count(1) > 1 else ""
+    of = f"first of {rivals + 1}{tied}" if rivals else "the only one"
     board = ", ".join((f"{entry.board.name}{' (phantoms)' if entry.phantom else ''}", *_about(entry, entries)))
     return f"{board}: {entry.row.model} {value}, {of}."
 

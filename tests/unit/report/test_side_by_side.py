@@ -131,10 +131,20 @@ def test_leaderboard_ranks_within_a_board_and_gives_controls_no_rank(stores, tmp
     table = pd.read_csv(page.parent / "leaderboard.csv")
     assert len(table) == 6
     ranked = table[table["rank"].notna()].sort_values("rank")
-    assert ranked["rank"].tolist() == [1, 2, 3, 4]
+    assert ranked["rank"].tolist() == [1, 2, 3, 3]
     assert ranked["image_auroc"].is_monotonic_decreasing
     assert ranked.iloc[0][["model", "store"]].tolist() == ["PaDiM", "after"]
     assert table.loc[table["rank"].isna(), "role"].unique().tolist() == ["control"]
+
+
+def test_equal_results_share_a_rank_on_the_leaderboard(stores, tmp_path):
+    shutil.copytree(stores[0], tmp_path / "stores" / "one")
+    shutil.copytree(stores[0], tmp_path / "stores" / "two")
+    page = write_leaderboard(tmp_path / "stores", tmp_path / "out")
+    table = pd.read_csv(page.parent / "leaderboard.csv")
+    ranks = table[table["rank"].notna()].groupby("model")["rank"].apply(list).to_dict()
+    assert sorted(ranks.values()) == [[1, 1], [3, 3]]
+    assert page.read_text().count("first of 4, tied.") == 2
 
 
 def test_another_split_is_another_board(stores, tmp_path):
