@@ -19,11 +19,12 @@ from anomalib_patchgan.report.scores import SPECIFICITY
 from anomalib_patchgan.store import DataRecord
 
 READING = (
-    f"Sensitivity at {100.0 * SPECIFICITY:.0f} % specificity among abnormal images in groups of equal number, from the "
-    "smallest or faintest lesions to the largest or strongest. Size is the share of the image; contrast is the mean "
-    "gray value of the lesion against that of a ring of 3 pixels around it, as a share of the full scale, dark or "
-    "bright alike. Intervals are over the same draws of test subjects as everywhere; the threshold of each seed is "
-    "taken from the normal test images, so these numbers describe and do not promise."
+    f"Sensitivity at {100.0 * SPECIFICITY:.0f} % specificity among abnormal images in groups of about equal number, "
+    "from the smallest or faintest lesions to the largest or strongest; images with equal values stay together. Size "
+    "is the share of the image; contrast is the mean gray value of the lesion against that of a ring of 3 pixels "
+    "around it, as a share of the full scale, dark or bright alike, and is not known where a lesion fills the image. "
+    "Intervals are over the same draws of test subjects as everywhere; the threshold of each seed is taken from the "
+    "normal test images, so these numbers describe and do not promise."
 )
 _GROUPS = 4
 _LEAST_IN_GROUP = 5
@@ -48,12 +49,14 @@ class Study:
         measure: ``size`` or ``contrast``.
         groups: Range of each group, as a reader sees it.
         images: Abnormal images in each group.
+        left_out: Abnormal images in no group: their value is not known, or their group would be too small.
         lines: One for each model.
     """
 
     measure: str
     groups: tuple[str, ...]
     images: tuple[int, ...]
+    left_out: int
     lines: tuple[Line, ...]
 
 
@@ -81,7 +84,8 @@ def lesion_studies(data: DataResult, record: DataRecord | None) -> list[Study]:
         if groups:
             lines = tuple(_line(row, hits[row.model], groups, draws) for row in rows)
             ranges = tuple(_range(values[group]) for group in groups)
-            studies.append(Study(measure, ranges, tuple(int(group.size) for group in groups), lines))
+            images = tuple(int(group.size) for group in groups)
+            studies.append(Study(measure, ranges, images, int(abnormal.sum()) - sum(images), lines))
     return studies
 
 
@@ -153,8 +157,12 @@ def _line(
 
 
 def _range(values: NDArray[np.float64]) -> str:
-    low, high = 100.0 * values.min(), 100.0 * values.max()
-    return f"{low:.2g}–{high:.2g} %"
+    return f"{_two_digits(100.0 * values.min())}–{_two_digits(100.0 * values.max())} %"
+
+
+def _two_digits(value: float) -> str:
+    """A percentage with two significant digits, and a hundred as such and not as a power of ten."""
+    return "100" if value >= 99.5 else f"{value:.2g}"
 
 
 def lesion_table(data: DataResult, study: Study) -> Table:
@@ -173,7 +181,10 @@ def lesion_table(data: DataResult, study: Study) -> Table:
         )
         for line in study.lines
     )
-    return Table(f"{data.name}: sensitivity by lesion {study.measure}.", columns, rows, frozenset(columns[1:]))
+    abnormal = sum(study.images) + study.left_out
+    missing = f"; {study.left_out} of {abnormal} abnormal images are in no group" if study.left_out else ""
+    caption = f"{data.name}: sensitivity by lesion {study.measure}{missing}."
+    return Table(caption, columns, rows, frozenset(columns[1:]))
 
 
 def csv_rows(data: DataResult, studies: Sequence[Study]) -> list[dict[str, str]]:

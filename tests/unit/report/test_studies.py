@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from anomalib_patchgan.report.cells import MISSING
 from anomalib_patchgan.report.findings import collect
-from anomalib_patchgan.report.lesions import lesion_contrast, lesion_studies
+from anomalib_patchgan.report.lesions import lesion_contrast, lesion_studies, lesion_table
 from anomalib_patchgan.report.overview import overview_table, seed_table
 from anomalib_patchgan.report.precision import RECALL_GRID, mean_precision
 from anomalib_patchgan.report.rendering import sort_value
@@ -74,6 +74,26 @@ def test_sensitivity_by_size_is_the_share_called_at_the_specificity(found):
     assert sum(study.images) == labels.sum()
     assert line.sensitivity[0] == pytest.approx(np.mean(shares))
     assert line.intervals[0].low <= line.sensitivity[0] <= line.intervals[0].high
+
+
+def test_lesions_that_fill_an_image_are_said_to_have_no_contrast_and_a_whole_is_a_hundred_percent(found):
+    findings, record = found
+    abnormal = np.flatnonzero(record.samples["label"] == 1)
+    filled = abnormal[::2]
+    masks = record.masks.copy()
+    masks[filled] = True
+    fractions = record.samples["lesion_fraction"].to_numpy().copy()
+    fractions[filled] = 1.0
+    changed = DataRecord(
+        **{**vars(record), "masks": masks, "samples": record.samples.assign(lesion_fraction=fractions)}
+    )
+    data = findings.data[0]
+    size, contrast = lesion_studies(data, changed)
+    assert size.groups[-1].endswith("–100 %")
+    assert (sum(size.images), size.left_out) == (abnormal.size, 0)
+    assert (sum(contrast.images), contrast.left_out) == (abnormal.size - filled.size, filled.size)
+    assert lesion_table(data, size).caption == "skin: sensitivity by lesion size."
+    assert "contrast; 30 of 60 abnormal images are in no group." in lesion_table(data, contrast).caption
 
 
 def test_lesions_of_one_size_cannot_be_grouped(found):
