@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anomalib_patchgan import evaluation
-from anomalib_patchgan.report.findings import Area
+from anomalib_patchgan.report.findings import SIGNIFICANCE, Area
 
 MISSING = "–"
 ROLES = {"method": "method", "comparator": "comparator", "trivial": "trivial baseline", "control": "control"}
@@ -79,8 +79,11 @@ def whole_percent(rate: float) -> str:
 
 
 def adjusted(p_value: float) -> str:
-    """An adjusted p-value."""
-    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+    """An adjusted p-value; one that rounding would carry to 0.050 from below is said to be below it."""
+    if p_value < 0.001:
+        return "< 0.001"
+    text = f"{p_value:.3f}"
+    return "< 0.050" if p_value < SIGNIFICANCE and text == f"{SIGNIFICANCE:.3f}" else text
 
 
 def bracketed(interval: evaluation.Interval | None) -> str:

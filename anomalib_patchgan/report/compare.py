@@ -13,7 +13,7 @@ from anomalib_patchgan.report.cells import MISSING, ROLES, Cell, Row, Table, adj
 from anomalib_patchgan.report.drawing import METHOD, SERIES
 from anomalib_patchgan.report.figures import Entry, differences_figure
 from anomalib_patchgan.report.files import replace_file, table_files
-from anomalib_patchgan.report.findings import Area, DataResult, Findings, ModelResult, collect
+from anomalib_patchgan.report.findings import SIGNIFICANCE, Area, DataResult, Findings, ModelResult, collect
 from anomalib_patchgan.report.overview import protocol_of
 from anomalib_patchgan.report.rendering import render_html, render_markdown
 from anomalib_patchgan.report.same_images import image_parameters, images_digest
@@ -30,7 +30,6 @@ READING = (
     "of the seeds, where both stores have at least two.",
     "One point is 0.01 of image AUROC.",
 )
-_SIGNIFICANCE = 0.05
 _NORMAL_QUANTILE = 1.96
 
 
@@ -67,7 +66,7 @@ class Move:
         """``better``, ``worse``, ``within noise``, or why the two cannot be compared."""
         if self.difference is None:
             return self.reason
-        beyond = self.adjusted_p < _SIGNIFICANCE and abs(self.difference.value) > _NORMAL_QUANTILE * self.seed_error
+        beyond = self.adjusted_p < SIGNIFICANCE and abs(self.difference.value) > _NORMAL_QUANTILE * self.seed_error
         return ("better" if self.difference.value > 0.0 else "worse") if beyond else "within noise"
 
 

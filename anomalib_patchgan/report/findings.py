@@ -29,6 +29,8 @@ from anomalib_patchgan.report.scores import (
 from anomalib_patchgan.store import DataRecord, Run, Store
 from anomalib_patchgan.store.maps import at_map_size
 
+SIGNIFICANCE = 0.05
+"""A difference counts where its adjusted p-value is below."""
 TRAINING_STAGE = "fit"
 """Name of the training among a run's timings."""
 
@@ -192,7 +194,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """``ahead``, ``behind`` or ``not separable``: the sign counts only when the adjusted p-value is below 0.05."""
-        if self.adjusted_p >= 0.05:
+        if self.adjusted_p >= SIGNIFICANCE:
             return "not separable"
         return "ahead" if self.difference.value > 0.0 else "behind"
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from anomalib_patchgan.evaluation import Difference, Interval
+from anomalib_patchgan.report.cells import adjusted
 from anomalib_patchgan.report.examples import choose
 from anomalib_patchgan.report.findings import Comparison, DataResult, Findings, ModelResult
 from anomalib_patchgan.report.verdict import bracketed_points, overall_verdict, points, signed_points, verdict_headline
@@ -37,6 +38,14 @@ def test_a_difference_has_its_sign_and_its_interval_brackets():
     assert [signed_points(value) for value in (0.04, -0.04, 0.0)] == ["+4.0", "−4.0", "0.0"]
     assert bracketed_points(Interval(-0.012, 0.069, 2000)) == "[−1.2, 6.9]"
     assert bracketed_points(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"),
+    [(0.0004, "< 0.001"), (0.0494, "0.049"), (0.0496, "< 0.050"), (0.05, "0.050"), (0.0504, "0.050"), (1.0, "1.000")],
+)
+def test_a_p_value_is_written_on_the_side_of_the_level_that_its_verdict_is_on(p_value, text):
+    assert adjusted(p_value) == text
 
 
 def against(model, verdict, role="comparator"):
