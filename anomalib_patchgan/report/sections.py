@@ -155,7 +155,7 @@ def _drawings(
         "latency",
         tradeoffs.latency_figure(data, points),
         "Image AUROC against time for an image",
-        "Accuracy against time. The gray line is the Pareto front; diamonds are exported models.",
+        "Accuracy against time. The gray line is the Pareto front; diamonds are backends, each named in its tip.",
     )
     yield (
         "size",

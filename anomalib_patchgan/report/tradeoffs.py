@@ -18,15 +18,15 @@ TEST_STAGE = "test"
 """Name of the pass over the test set among a run's timings."""
 READING = (
     "Time is that of the pass over the test set, reading and batches included, divided by the number of its images, "
-    "mean over seeds: the same measure for every model. Diamonds are exported models, one image at a time, without "
-    "reading. A model is on the front when no other is at least as good and at least as cheap, and better in one of "
-    "the two."
+    "mean over seeds: the same measure for every model. Diamonds are the backends of a model, PyTorch's own and "
+    "exported ones, one image at a time, without reading. A model is on the front when no other is at least as good "
+    "and at least as cheap, and better in one of the two."
 )
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An exported model: its backend, its image AUROC and its median latency in milliseconds."""
+    """A model on a backend, PyTorch's own included: its image AUROC and its median latency in milliseconds."""
 
     backend: str
     auroc: float
@@ -43,7 +43,7 @@ class Point:
         auroc: Image AUROC, mean over seeds.
         milliseconds: Time for a test image, mean over seeds, where it was recorded.
         parameters: Parameters of the network, where they were counted.
-        exported: Its exported forms.
+        exported: What it is on each backend that was timed.
     """
 
     model: str

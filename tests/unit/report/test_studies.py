@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from anomalib_patchgan.report import write_report
 from anomalib_patchgan.report.cells import MISSING
 from anomalib_patchgan.report.findings import collect
 from anomalib_patchgan.report.lesions import lesion_contrast, lesion_studies, lesion_table
@@ -135,6 +136,13 @@ def test_time_for_an_image_is_the_pass_over_the_test_set_shared_out(found):
     point = next(one for one in tradeoff_points(found[0].data[0]) if one.model == "Patch-GAN")
     assert point.milliseconds == pytest.approx(1000.0 * 1.25 / 120)
     assert {one.backend for one in point.exported} == {"pytorch_fp32", "openvino_fp32"}
+
+
+def test_timed_backends_of_pytorch_are_not_called_exported(make_store, tmp_path):
+    page = write_report(make_store(names=("skin",), models=("Patch-GAN",)), tmp_path)
+    text = " ".join(page.read_text().split())
+    assert "diamonds are backends" in text
+    assert "diamonds are exported models" not in text.lower()
 
 
 def test_training_of_one_epoch_is_in_the_table_and_not_in_the_figure(found):
