@@ -224,6 +224,11 @@ class DataResult:
     subjects: int = 0
 
     @property
+    def no_pixels(self) -> str:
+        """What stands for the pixel metrics of a model that was scored and has none."""
+        return "no map" if self.card.get("has_masks", True) else "no masks"
+
+    @property
     def card(self) -> dict[str, Any]:
         """What the data set says about itself; empty when it is not known."""
         return self.record.card if self.record else {}

@@ -117,12 +117,12 @@ def robustness_table(data: DataResult, curves: Sequence[Curve]) -> Table | None:
     worst = f"Drop at {severities[-1]} (points)"
     pixel = f"Pixel AP, clean → {severities[-1]}"
     columns = ("Artefact", "Model", "Clean", *(f"Severity {severity}" for severity in severities), worst, pixel)
-    rows = tuple(Row(_cells(curve), curve.role) for curve in curves)
+    rows = tuple(Row(_cells(curve, data.no_pixels), curve.role) for curve in curves)
     caption = f"{data.name}: image AUROC under artefacts, mean over seeds; in brackets the 95 % interval of the drop."
     return Table(caption, columns, rows, frozenset(columns[2:]))
 
 
-def _cells(curve: Curve) -> tuple[Cell, ...]:
+def _cells(curve: Curve, no_pixels: str) -> tuple[Cell, ...]:
     interval = curve.drop.interval if curve.drop else None
     drop = points(curve.clean - curve.auroc[-1])
     last = curve.pixel[-1]
@@ -133,7 +133,7 @@ def _cells(curve: Curve) -> tuple[Cell, ...]:
         Cell(f"{curve.clean:.3f}"),
         *(Cell(f"{value:.3f}") for value in curve.auroc),
         Cell(drop, bracketed_points(interval)),
-        Cell(f"{curve.clean_pixel:.3f} → {last:.3f}" if has_pixels else "no map"),
+        Cell(f"{curve.clean_pixel:.3f} → {last:.3f}" if has_pixels else no_pixels),
     )
 
 

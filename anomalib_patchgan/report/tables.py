@@ -62,7 +62,7 @@ def _result_cells(row: ModelResult, data: DataResult) -> tuple[Cell, ...]:
         Cell(share(image.deviation if image else None), f"{len(row.seeds)} of {row.planned} seeds"),
         Cell(share(row.mean(lambda seed: seed.average_precision)), prevalence if row.seeds else ""),
         Cell(percent(row.mean(lambda seed: seed.sensitivity))),
-        area_cell(row.pixel_area, "no map" if row.seeds else MISSING),
+        area_cell(row.pixel_area, data.no_pixels if row.seeds else MISSING),
         _false_positive_cell(row, 0),
         Cell(seconds(row.training_seconds)),
         Cell("; ".join(row.flags) or "none"),

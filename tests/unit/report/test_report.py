@@ -375,7 +375,10 @@ def test_pixels_are_left_out_where_lesions_were_not_outlined(make_store, tmp_pat
     table = pd.read_csv(page.parent / "results.csv")
     assert table["pixel_average_precision"].isna().all()
     assert table["pixel_prevalence"].isna().all()
-    assert "no pixel metric" not in text_of(page.read_text())
+    text = text_of(page.read_text())
+    assert "no pixel metric" not in text
+    assert "no masks" in text
+    assert "no map" not in text.replace("no maps", "")
     assert not list((page.parent / "figures").glob("*-mask.*"))
 
 
