@@ -92,8 +92,9 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
     planned = findings.plan.get("command")
     known = command or (shlex.join(planned) if isinstance(planned, list) else planned)
     chosen = verdict.chosen_method(findings)
+    rebuild = shlex.join(["anomalib-patchgan", "report", "STORE", *(["--method", findings.method] if chosen else [])])
     if known and chosen:
-        known = f"{known}\n{shlex.join(['anomalib-patchgan', 'report', 'STORE', '--method', findings.method])}"
+        known = f"{known}\n{rebuild}"
     return {
         "plan": findings.plan,
         "findings": findings,
@@ -111,6 +112,7 @@ def _context(findings: Findings, sections: list[Section], command: str | None) -
         "reported": tables.reported_table(),
         "environment": tables.environment_facts(findings),
         "command": known,
+        "rebuild": rebuild,
         "rule": RULE,
         "tiles": TILES,
         "robustness_parameters": robustness.parameter_table(findings),
