@@ -27,7 +27,7 @@ from anomalib_patchgan import evaluation
 from anomalib_patchgan.report import scores
 from anomalib_patchgan.report.files import replace_file
 from anomalib_patchgan.report.scores import SeedScore
-from anomalib_patchgan.store import Run
+from anomalib_patchgan.store import Run, maps
 
 FOLDER = "report-cache"
 """Where kept scores lie in a store; the folder can be removed at any time."""
@@ -87,7 +87,8 @@ def _content(folder: Path) -> Iterator[str]:
 def _code_digest() -> str:
     """Hash of the code that computes the scores, and of the libraries that it calls."""
     digest = hashlib.sha256(f"{np.__version__} {scipy.__version__} {sklearn.__version__}".encode())
-    for path in (*sorted(Path(evaluation.__file__).parent.glob("*.py")), Path(scores.__file__), Path(__file__)):
+    modules = (Path(module.__file__) for module in (scores, maps) if module.__file__)
+    for path in (*sorted(Path(evaluation.__file__).parent.glob("*.py")), *modules, Path(__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

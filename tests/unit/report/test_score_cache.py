@@ -2,15 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from anomalib_patchgan.report import findings
+from anomalib_patchgan.evaluation import bootstrap
+from anomalib_patchgan.report import findings, score_cache, scores
 from anomalib_patchgan.report.findings import collect
 from anomalib_patchgan.report.score_cache import FOLDER
-from anomalib_patchgan.store import Store
+from anomalib_patchgan.store import Store, maps
 
 
 @pytest.fixture
@@ -60,6 +62,14 @@ def test_a_changed_record_is_computed_again_and_the_old_entry_goes(store):
     values = [seed.image.value for row in collect(store).data[0].results for seed in row.seeds]
     assert pytest.approx(1.0 - before.image.value) in values
     assert len(list((store.root / FOLDER).glob(f"{run.key}-*.npz"))) == 1
+
+
+@pytest.mark.parametrize("module", [scores, maps, bootstrap])
+def test_other_code_by_which_scores_are_computed_computes_them_again(monkeypatch, module):
+    known = score_cache._code_digest.__wrapped__()
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(path) + b"#" * (path == Path(module.__file__)))
+    assert score_cache._code_digest.__wrapped__() != known
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", "pickle"])
