@@ -339,7 +339,7 @@ def _collect_data(store: Store, name: str, jobs: Sequence[dict[str, Any]], failu
         result.subjects = int(test.record.samples["subject_id"].nunique())
         result.pixel_prevalence = float(test.masks.mean()) if test.has_masks else None
     for row in rows.values():
-        _flag(row)
+        _flag(row, result.subjects)
     result.results = sorted(rows.values(), key=lambda row: -math.inf if row.auroc is None else row.auroc, reverse=True)
     return result
 
@@ -404,12 +404,14 @@ def _check_artefacts(run: Run, sample_ids: list[str]) -> None:
             raise InputError(f"{where}: found other test samples than its data record lists, expected the same ones.")
 
 
-def _flag(row: ModelResult) -> None:
+def _flag(row: ModelResult, subjects: int) -> None:
     """Add what is suspicious about the row as a whole."""
     if row.auroc is None:
         row.flags.insert(0, "no usable result" if row.runs else "no finished job")
         return
-    row.flags += evaluation.ranking_flags(row.auroc, row.interval)
+    if subjects == 1:
+        row.flags.append("one test subject: every draw is the same, so the intervals say nothing")
+    row.flags += evaluation.ranking_flags(row.auroc, row.interval if subjects > 1 else None)
     if len(row.seeds) < row.planned:
         row.flags.append(f"{len(row.seeds)} of {row.planned} seeds only")
     if row.interval is not None and row.interval.draws < 0.95 * evaluation.DRAWS:
@@ -426,7 +428,7 @@ def _compare(findings: Findings) -> None:
         for other in data.results:
             if other is method:
                 continue
-            inverted = evaluation.is_inverted(other.interval)
+            inverted = data.subjects > 1 and evaluation.is_inverted(other.interval)
             for comparisons, first, second, below_chance in (
                 (data.comparisons, method.image_area, other.image_area, inverted),
                 (data.pixel_comparisons, method.pixel_area, other.pixel_area, False),

@@ -141,6 +141,21 @@ def test_a_lead_over_a_rival_below_chance_is_said_to_be_one(write_store, tmp_pat
     assert "Mean intensity, below chance, by" in verdict_sentences(data, "Patch-GAN")[0]
 
 
+def test_intervals_of_one_subject_are_flagged_and_prove_no_inversion(write_store, tmp_path):
+    def reverse(run):
+        if run.model == "Mean intensity":
+            run.scores["raw_score"] *= -1.0
+        return run
+
+    store = write_store(tmp_path, names=("skin",), models=("Patch-GAN", "Mean intensity"), change=reverse)
+    (path,) = store.glob("data/*/samples.parquet")
+    pd.read_parquet(path).assign(subject_id="one").to_parquet(path, index=False)
+    (data,) = collect(Store(store)).data
+    assert all(any(flag.startswith("one test subject") for flag in row.flags) for row in data.results)
+    assert "below chance" in data.results[-1].flags
+    assert [one.inverted for one in data.comparisons] == [False]
+
+
 def test_labels_of_another_threshold_are_flagged(write_store, tmp_path):
     def flip(run):
         if run.model == "PaDiM" and run.seed == 1:
