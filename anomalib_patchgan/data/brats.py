@@ -32,7 +32,7 @@ from anomalib_patchgan.data.brats_selection import (
     StackReader,
 )
 from anomalib_patchgan.data.preparation import prepare_all
-from anomalib_patchgan.data.protocols import PatchProtocol, SliceProtocol, SubjectProtocol, SubjectStack
+from anomalib_patchgan.data.protocols import PatchProtocol, SliceProtocol, SubjectProtocol, SubjectStack, join_tables
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import check_same_grid, read_volume_header
@@ -210,13 +210,13 @@ class BraTSDataModule(MedicalDataModule):
             excluded += eligible.excluded
             if group_of[name] == "test":
                 spares.append(eligible.spare)
-        samples = pd.concat(tables, ignore_index=True)
+        samples = join_tables(tables)
         if not samples.empty:
             in_test = samples["group"] == "test"
             test = self._selection.select_test(samples[in_test])
             excluded += test.excluded
             spares.append(test.spare)
-            samples = pd.concat([samples[~in_test], test.samples], ignore_index=True)
+            samples = join_tables([samples[~in_test], test.samples])
         self._cohort_parameters = {"grades": dict(sorted(Counter(grades[name] for name in sorted(usable)).items()))}
         if self.normal_root:
             # Twins share scanner and centre with the patients; anybody else may not.
@@ -239,7 +239,7 @@ class BraTSDataModule(MedicalDataModule):
                 for name, stack in stacks
             ],
             findings=findings,
-            spare=pd.concat(spares, ignore_index=True),
+            spare=join_tables(spares),
         )
 
     def _prepare_patient(self, files: SubjectFolder) -> SubjectStack:

@@ -21,6 +21,7 @@ from anomalib_patchgan.data.protocols import (
     Eligibility,
     PatchProtocol,
     SubjectStack,
+    join_tables,
 )
 from anomalib_patchgan.data.volumes import Window
 
@@ -146,7 +147,7 @@ class PatchSelection:
             eligible = self.protocol.samples_of(stack.read_lesion(index, window), background, stack.subject, index)
             tables.append(eligible.samples)
             excluded += eligible.excluded
-        samples = pd.concat(tables, ignore_index=True)
+        samples = join_tables(tables)
         if not samples.empty:
             samples["top"] += window.top
             samples["left"] += window.left

@@ -21,7 +21,14 @@ from anomalib_patchgan.data.cache import entries_sha256
 from anomalib_patchgan.data.isic_layout import PhotographFiles, find_diagnosed, find_segmented
 from anomalib_patchgan.data.photographs import PreparedPhotograph, prepare_photograph
 from anomalib_patchgan.data.preparation import prepare_all
-from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, DiagnosisProtocol, Eligibility, PatchProtocol
+from anomalib_patchgan.data.protocols import (
+    ABNORMAL,
+    NORMAL,
+    DiagnosisProtocol,
+    Eligibility,
+    PatchProtocol,
+    join_tables,
+)
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import balance_colours, check_photograph_size, read_photograph_size, skin_balance
 
@@ -269,14 +276,14 @@ class ISIC2016(MedicalDataModule):
                     spares.append(eligible.spare)
         return Assembly(
             groups,
-            pd.concat(tables, ignore_index=True),
+            join_tables(tables),
             excluded,
             PhotographReader.of(photographs, self.colour_constancy),
             fingerprints=[
                 photograph.fingerprint(name, files[name].photograph) for name, photograph in photographs.items()
             ],
             findings=preparation.findings,
-            spare=pd.concat(spares, ignore_index=True),
+            spare=join_tables(spares),
             has_masks=self._selection.has_masks,
         )
 

@@ -12,13 +12,18 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from anomalib_patchgan.data.base import Assembly
 from anomalib_patchgan.data.brats_selection import StackReader
 from anomalib_patchgan.data.cache import FORMAT_VERSION
 from anomalib_patchgan.data.preparation import prepare_all
-from anomalib_patchgan.data.protocols import ABNORMAL, NORMAL, AxialSliceProtocol, SliceProtocol, SubjectStack
+from anomalib_patchgan.data.protocols import (
+    ABNORMAL,
+    NORMAL,
+    AxialSliceProtocol,
+    SliceProtocol,
+    SubjectStack,
+    join_tables,
+)
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import (
@@ -171,14 +176,14 @@ def assemble_volumes(
         subject = rows[name].subject
         tables.append(eligible.samples.assign(subject_id=subject, group=group_of[subject]))
         excluded += eligible.excluded
-    samples = pd.concat(tables, ignore_index=True)
+    samples = join_tables(tables)
     spare = samples.iloc[:0]
     if not samples.empty:
         in_test = samples["group"] == "test"
         test = protocol.select_test(samples[in_test])
         excluded += test.excluded
         spare = test.spare
-        samples = pd.concat([samples[~in_test], test.samples], ignore_index=True)
+        samples = join_tables([samples[~in_test], test.samples])
     usable = {rows[name].subject for name in stacks}
     return Assembly(
         {group: [subject for subject in subjects if subject in usable] for group, subjects in groups.items()},

@@ -17,6 +17,8 @@ import pandas as pd
 from anomalib_patchgan.data.volumes import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from anomalib_patchgan.data.volumes import PreparedStack
@@ -372,6 +374,16 @@ class PatchProtocol:
                 spare = rows.iloc[np.sort(order[self.patches_per_subject : 2 * self.patches_per_subject])]
         chosen = pd.concat(kept)
         return Eligibility(chosen, Counter({"patch beyond patches_per_subject": len(samples) - len(chosen)}), spare)
+
+
+def join_tables(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put tables of samples below each other.
+
+    Args:
+        tables: Any number of them, some perhaps without a row, whose columns must not set the types of the others.
+    """
+    filled = [table for table in tables if not table.empty]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
 def match_pairs(

@@ -218,6 +218,15 @@ def test_uncompressed_volumes_are_read_too(tmp_path, brain_tree_writer):
     BraTS2019(root, cache_dir=tmp_path / "cache", slice_spacing=4, position_tolerance=0.5, area_tolerance=0.5).setup()
 
 
+def test_a_subject_without_an_eligible_slice_leaves_the_others_as_they_are(tmp_path, brain_tree_writer, subject_writer):
+    root = brain_tree_writer(tmp_path / "tree")
+    subject_writer(root, "HGG", "BraTS19_SMALL_1", 99, spacing=(1.0, 1.0, 1.0), modalities=("flair",))
+    module = BraTS2019(root, cache_dir=tmp_path / "cache", **SLICE)
+    module.setup()
+    assert all("BraTS19_SMALL_1" not in set(data.samples["subject_id"]) for data in datasets_of(module).values())
+    assert module.train_data[0].image.shape == (3, 128, 128)
+
+
 class TestBadInput:
     """Each is one sentence that names the file, what was found and what was expected."""
 
@@ -285,6 +294,9 @@ class TestBadInput:
 
     def test_no_eligible_sample(self, brain_tree):
         assert "found no eligible sample" in self.error_of(brain_tree, minimum_brain_area=1e9)
+
+    def test_no_slice_with_brain(self, brain_tree):
+        assert "found no eligible sample" in self.error_of(brain_tree, **{**PATCH, "slice_spacing": 500.0})
 
     def test_unknown_protocol(self, brain_tree):
         assert "protocol: found 'volume', expected one of slice, patch, subject" in self.error_of(

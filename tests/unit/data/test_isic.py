@@ -75,6 +75,18 @@ def test_a_patch_is_resized_to_the_image_size(skin_tree, prepared):
     assert module.card()["image_size"] == [64, 64]
 
 
+def test_an_image_without_an_eligible_patch_leaves_the_others_as_they_are(tmp_path, skin_tree_writer):
+    root = skin_tree_writer(tmp_path / "tree")
+    mask = np.zeros((96, 128), dtype=np.uint8)
+    mask[::4] = 255
+    Image.fromarray(mask).save(root / "ISBI2016_ISIC_Part1_Training_GroundTruth" / "ISIC_0000003_Segmentation.png")
+    module = ISIC2016(root, cache_dir=tmp_path / "cache", working_size=96, patch_size=16)
+    module.setup()
+    assert all("ISIC_0000003" not in set(data.samples["subject_id"]) for data in groups_of(module))
+    assert module.train_data[0].image.shape == (3, 16, 16)
+    assert module.train_data[0].gt_label.item() == 0
+
+
 def test_the_cap_holds_for_each_image_and_label(skin_tree, prepared):
     module = ISIC2016(skin_tree, cache_dir=prepared, patch_size=16, patches_per_image=3)
     module.setup()
