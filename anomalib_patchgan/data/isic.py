@@ -293,7 +293,11 @@ class ISIC2016(MedicalDataModule):
         if files.mask is not None and not files.mask.is_file():
             raise InputError(f"{files.photograph}: found an image without mask, expected {files.mask}.")
         check_photograph_size(files.photograph, read_photograph_size(files.photograph))
-        return prepare_photograph(files.photograph, files.mask, self.working_size, self.cache_dir)
+        prepared = prepare_photograph(files.photograph, files.mask, self.working_size, self.cache_dir)
+        if prepared.lesion is not None and not prepared.lesion.any():
+            # Every patch of it would count as normal, those of the lesion too.
+            raise InputError(f"{files.mask}: found an empty mask, expected a lesion, of pixels above half of 255.")
+        return prepared
 
     def _twin_reader(self, folder: Path, subjects: list[str]) -> PhotographReader:
         twins = prepare_all(

@@ -142,6 +142,13 @@ class TestBadInput:
         Image.new("L", (10, 20)).save(mask)
         assert f"{mask}: found 20 x 10 pixels, expected 96 x 128" in self.error_of(root)
 
+    @pytest.mark.parametrize("brightest", [0, 1])
+    def test_mask_without_a_bright_pixel(self, tmp_path, skin_tree_writer, brightest):
+        root = skin_tree_writer(tmp_path / "tree", train=5, test=1)
+        mask = root / "ISBI2016_ISIC_Part1_Test_GroundTruth" / "ISIC_0000005_Segmentation.png"
+        Image.fromarray((np.asarray(Image.open(mask)) > 0).astype(np.uint8) * brightest).save(mask)
+        assert f"{mask}: found an empty mask" in self.error_of(root)
+
     def test_truncated_photograph(self, tmp_path, skin_tree_writer):
         root = skin_tree_writer(tmp_path / "tree", train=5, test=1)
         path = root / "ISBI2016_ISIC_Part1_Training_Data" / "ISIC_0000001.jpg"
