@@ -243,7 +243,14 @@ class BraTSDataModule(MedicalDataModule):
         )
 
     def _prepare_patient(self, files: SubjectFolder) -> SubjectStack:
-        return self._prepare(files, files.segmentation())
+        segmentation = files.segmentation()
+        stack = self._prepare(files, segmentation)
+        if not stack.lesion_counts.any():
+            # All slices of it would count as normal.
+            raise InputError(
+                f"{segmentation}: found an empty segmentation, expected a tumour, as all patients have one."
+            )
+        return stack
 
     def _prepare_healthy(self, files: SubjectFolder) -> SubjectStack:
         segmentation = files.optional_segmentation()

@@ -281,6 +281,13 @@ class TestBadInput:
         nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), dtype=np.int16), np.eye(4)), path)
         assert f"{path}: found 6 slices of 5 x 4, expected 30 slices of 48 x 40" in self.error_of(root)
 
+    def test_empty_segmentation(self, tmp_path, brain_tree_writer):
+        root = brain_tree_writer(tmp_path / "tree", subjects=6)
+        path = root / "HGG/BraTS19_X_001_1/BraTS19_X_001_1_seg.nii.gz"
+        affine = nibabel.load(path).affine
+        nibabel.save(nibabel.Nifti1Image(np.zeros((40, 48, 30), dtype=np.int16), affine), path)
+        assert f"{path}: found an empty segmentation, expected a tumour" in self.error_of(root)
+
     def test_empty_volume(self, tmp_path, brain_tree_writer):
         root = brain_tree_writer(tmp_path / "tree", subjects=6)
         path = root / "HGG/BraTS19_X_001_1/BraTS19_X_001_1_flair.nii.gz"
