@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,7 @@ from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import PatchProtocol, SliceProtocol, SubjectProtocol, SubjectStack, join_tables
 from anomalib_patchgan.data.volumes import prepare_intensities, prepare_lesions
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import check_same_grid, read_volume_header
+from anomalib_patchgan.io import check_background, check_same_grid, read_volume_header
 
 _SLICE_IMAGE_SIZE = 128
 
@@ -267,6 +268,8 @@ class BraTSDataModule(MedicalDataModule):
         for path in (*others, *([segmentation] if segmentation else [])):
             check_same_grid(path, read_volume_header(path), expected, first.name)
         intensities = tuple(prepare_intensities(path, self.cache_dir) for path in (first, *others))
+        for path, stack in zip((first, *others), intensities, strict=True):
+            check_background(path, sum(stack.counts), math.prod(stack.shape))
         lesions = prepare_lesions(segmentation, self.cache_dir, LESION_LABELS) if segmentation else None
         return SubjectStack(files.subject, intensities, lesions, intensities[0].central_window(self.field_of_view))
 

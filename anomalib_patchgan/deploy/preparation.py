@@ -9,6 +9,7 @@ patches of a photograph, or the image as a whole), and brings the maps of the ti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -269,9 +270,9 @@ class VolumePreparation:
             check_same_grid(path, header_of(other_space.image), header_of(space.image), files[0].name)
             channels.append(scale_volume(path, other, declared))
         first = channels[0]
-        # Training on BraTS takes any background.
-        if declared is None and self.modalities == _OF_A_MANIFEST:
-            check_background(files[0], sum(first.counts), volume.data.size)
+        if declared is None:
+            for path, channel in zip(files, channels, strict=True):
+                check_background(path, sum(channel.counts), math.prod(channel.shape))
         whole = first.central_window(self.field_of_view)
         pixel_area = first.spacing[1] * first.spacing[2]
         tiles = [

@@ -87,7 +87,8 @@ def check_background(path: Path, body: int, voxels: int) -> None:
     if body > _LARGEST_BODY * voxels:
         raise InputError(
             f"{path}: found hardly any voxel of zero, expected a background of zero, as is left when the "
-            "skull or the surroundings of the body are removed, or `intensity_range`, below which is background."
+            "skull or the surroundings of the body are removed, or in a manifest `intensity_range`, below which is "
+            "background."
         )
 
 

@@ -281,6 +281,17 @@ class TestBadInput:
         nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), dtype=np.int16), np.eye(4)), path)
         assert f"{path}: found 6 slices of 5 x 4, expected 30 slices of 48 x 40" in self.error_of(root)
 
+    @pytest.mark.parametrize("modality", ["flair", "t1"])
+    def test_background_that_is_not_zero(self, tmp_path, brain_tree_writer, modality):
+        root = brain_tree_writer(tmp_path / "tree", subjects=6)
+        path = root / f"HGG/BraTS19_X_001_1/BraTS19_X_001_1_{modality}.nii.gz"
+        image = nibabel.load(path)
+        voxels = image.get_fdata()
+        # Standardised and written with the old header, as 16 bits with a scale that has no number for zero.
+        standard = np.where(voxels > 0, (voxels - voxels[voxels > 0].mean()) / voxels[voxels > 0].std(), 0)
+        nibabel.save(nibabel.Nifti1Image(standard, image.affine, image.header), path)
+        assert f"{path}: found hardly any voxel of zero" in self.error_of(root, modality="flair,t1,t2")
+
     def test_empty_segmentation(self, tmp_path, brain_tree_writer):
         root = brain_tree_writer(tmp_path / "tree", subjects=6)
         path = root / "HGG/BraTS19_X_001_1/BraTS19_X_001_1_seg.nii.gz"
