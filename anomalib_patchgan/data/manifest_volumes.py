@@ -130,19 +130,20 @@ class VolumePreparation:
 
     def _mask(self, path: Path, expected: VolumeHeader, image_name: str) -> Path:
         """The file of a mask, which lies voxel on voxel over its image."""
-        mask = self._nifti(path)
+        mask = self._nifti(path, as_stored=True)
         check_same_grid(path, read_volume_header(mask), expected, image_name)
         return mask
 
-    def _nifti(self, path: Path) -> Path:
+    def _nifti(self, path: Path, as_stored: bool = False) -> Path:
         """The path itself, or for a folder the DICOM series in it as a NIfTI file in the cache."""
         if not path.is_dir():
             return path
         status = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in series_files(path)]
-        digest = hashlib.sha256(json.dumps([FORMAT_VERSION, str(path.resolve()), status]).encode()).hexdigest()
+        identity = [FORMAT_VERSION, str(path.resolve()), status, as_stored]
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
         target = self.cache_dir / "series" / f"{digest[:32]}.nii"
         if not target.is_file():
-            write_grid(target, read_dicom_grid(path))
+            write_grid(target, read_dicom_grid(path, as_stored))
         return target
 
 

@@ -103,11 +103,12 @@ def axial_volume(grid: nibabel.Nifti1Image) -> Volume:
     return Volume(stack, (zooms[2], zooms[1], zooms[0]))
 
 
-def read_dicom_grid(folder: Path) -> nibabel.Nifti1Image:
+def read_dicom_grid(folder: Path, as_stored: bool = False) -> nibabel.Nifti1Image:
     """Read the slices of one series as the scanner took them, with where they lie in the patient as NIfTI tells it.
 
     Args:
         folder: Folder with one file a slice, and no other DICOM files.
+        as_stored: As of :func:`read_dicom`, for a mask.
 
     Returns:
         Voxels ``[columns, rows, slices]`` and their affine matrix.
@@ -136,7 +137,7 @@ def read_dicom_grid(folder: Path) -> nibabel.Nifti1Image:
     ordered, distance = _ordered(slices, axes)
     frames = []
     for path in ordered:
-        picture = _decode(path, slices[path])
+        picture = _decode(path, slices[path], as_stored)
         if picture.frames.ndim != 3 or len(picture.frames) != 1:
             raise InputError(f"{path}: found {_kind(picture)}, expected one grey slice.")
         frames.append(picture.frames[0])

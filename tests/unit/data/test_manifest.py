@@ -10,6 +10,7 @@ import shutil
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from anomalib.data import AnomalibDataModule
 from jsonargparse import ArgumentParser
@@ -277,6 +278,38 @@ class TestVolumes:
             assert list(ours.samples["lesion_fraction"]) == list(theirs.samples["lesion_fraction"])
             for index in range(0, len(ours), 7):
                 np.testing.assert_allclose(ours[index].image, theirs[index].image, atol=1 / 65534)
+
+    @staticmethod
+    def write_series_of(path, row, series_writer):
+        """Put DICOM series in the place of the volume and the mask of a line; return their folders."""
+        rows = rows_of(path)
+        right, front, head = read_volume_header(path.parent / rows[row][0]).centre
+        for column, name in ((0, "dicom"), (1, "dicom_mask")):
+            stack = read_volume(path.parent / rows[row][column]).data.astype(np.uint16)
+            # Where the first voxel lies; DICOM counts to the left and to the back.
+            origin = np.array([-right, -front, head]) - 4 * (np.array(stack.shape[::-1]) - 1) / 2
+            series_writer(path.parent / name, stack, spacing=(4, 4), distance=4, origin=origin)
+            rows[row][column] = name
+        write_csv(path, rows)
+        return path.parent / "dicom", path.parent / "dicom_mask"
+
+    @pytest.mark.parametrize(
+        "header",
+        [{"RescaleSlope": 1, "RescaleIntercept": -1024}, {"PhotometricInterpretation": "MONOCHROME1", "BitsStored": 8}],
+    )
+    def test_a_series_of_a_mask_is_what_is_stored(self, tmp_path, subject_writer, series_writer, header):
+        path = self.write_volumes(tmp_path / "data", subject_writer)
+        expected = module_of(path, tmp_path)
+        _, mask = self.write_series_of(path, 0, series_writer)
+        for file in mask.iterdir():
+            data = pydicom.dcmread(file)
+            data.PixelData = (data.pixel_array.astype(bool) * np.uint16(255)).tobytes()
+            for name, value in header.items():
+                setattr(data, name, value)
+            data.save_as(file)
+        found = module_of(path, tmp_path)
+        for ours, theirs in zip(groups_of(found), groups_of(expected), strict=True):
+            assert list(ours.samples["lesion_fraction"]) == list(theirs.samples["lesion_fraction"])
 
     def test_a_window_of_hounsfield_units_tells_the_body_from_air(self, tmp_path, subject_writer):
         path = self.write_volumes(tmp_path / "data", subject_writer)
