@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from anomalib_patchgan.data.base import Assembly
 from anomalib_patchgan.data.brats_selection import StackReader
-from anomalib_patchgan.data.cache import FORMAT_VERSION
+from anomalib_patchgan.data.cache import FORMAT_VERSION, source_sha256
 from anomalib_patchgan.data.preparation import prepare_all
 from anomalib_patchgan.data.protocols import (
     ABNORMAL,
@@ -138,8 +138,8 @@ class VolumePreparation:
         """The path itself, or for a folder the DICOM series in it as a NIfTI file in the cache."""
         if not path.is_dir():
             return path
-        status = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in series_files(path)]
-        identity = [FORMAT_VERSION, str(path.resolve()), status, as_stored]
+        contents = sorted(source_sha256(self.cache_dir, file) for file in series_files(path))
+        identity = [FORMAT_VERSION, contents, as_stored]
         digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
         target = self.cache_dir / "series" / f"{digest[:32]}.nii"
         if not target.is_file():

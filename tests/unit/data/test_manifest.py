@@ -5,6 +5,7 @@
 
 import csv
 import json
+import os
 import pickle
 import shutil
 
@@ -310,6 +311,20 @@ class TestVolumes:
         found = module_of(path, tmp_path)
         for ours, theirs in zip(groups_of(found), groups_of(expected), strict=True):
             assert list(ours.samples["lesion_fraction"]) == list(theirs.samples["lesion_fraction"])
+
+    def test_a_series_that_was_changed_with_its_size_and_times_is_read_again(
+        self, tmp_path, subject_writer, series_writer
+    ):
+        path = self.write_volumes(tmp_path / "data", subject_writer)
+        image, _ = self.write_series_of(path, 0, series_writer)
+        before = module_of(path, tmp_path).test_data.reader.fingerprint
+        for file in image.iterdir():
+            status, data = file.stat(), pydicom.dcmread(file)
+            data.PixelData = (data.pixel_array // 2).tobytes()
+            data.save_as(file)
+            os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+            assert file.stat().st_size == status.st_size
+        assert module_of(path, tmp_path).test_data.reader.fingerprint != before
 
     def test_a_window_of_hounsfield_units_tells_the_body_from_air(self, tmp_path, subject_writer):
         path = self.write_volumes(tmp_path / "data", subject_writer)
