@@ -23,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anomalib_patchgan.errors import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -57,8 +59,12 @@ def source_sha256(cache_dir: Path, source: Path) -> str:
     Args:
         cache_dir: Folder of all prepared data, which holds the known hashes too.
         source: The file.
+
+    Raises:
+        InputError: If the file cannot be read.
     """
-    status = source.stat()
+    with _reading(source):
+        status = source.stat()
     seen = [status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns]
     place = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()
     record = cache_dir / "sources" / place[:2] / f"{place[2:34]}.json"
@@ -69,7 +75,7 @@ def source_sha256(cache_dir: Path, source: Path) -> str:
     if known is not None and known["status"] == seen and status.st_ctime_ns + _CLOCK_STEP_NS < known["read_at_ns"]:
         return known["sha256"]
     read_at_ns = time.time_ns()
-    with source.open("rb") as content:
+    with _reading(source), source.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     record.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=_unfinished(cache_dir))
@@ -77,6 +83,17 @@ def source_sha256(cache_dir: Path, source: Path) -> str:
         json.dump({"status": seen, "read_at_ns": read_at_ns, "sha256": digest}, stream)
     Path(temporary).replace(record)
     return digest
+
+
+@contextlib.contextmanager
+def _reading(source: Path) -> Iterator[None]:
+    """Turn what the system says of an unreadable file into a sentence, so that it is one damaged file of many."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{source}: found a file that cannot be read ({error.strerror}), expected a readable one."
+        ) from error
 
 
 def entry_folder(cache_dir: Path, source: Path, settings: dict[str, Any]) -> Path:
@@ -88,6 +105,9 @@ def entry_folder(cache_dir: Path, source: Path, settings: dict[str, Any]) -> Pat
         cache_dir: Folder of all prepared data.
         source: The file that the array is prepared from.
         settings: What else determines the array; JSON-able.
+
+    Raises:
+        InputError: If the file cannot be read.
     """
     identity = [FORMAT_VERSION, source_sha256(cache_dir, source), settings]
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -3,6 +3,7 @@
 
 """Prepared arrays on disk."""
 
+import errno
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from anomalib_patchgan.data.cache import (
     source_sha256,
     write_entry,
 )
+from anomalib_patchgan.errors import InputError
 
 
 @pytest.fixture
@@ -102,6 +104,15 @@ def test_a_source_that_has_not_changed_for_a_while_is_not_read_again(tmp_path, s
     assert source_sha256(tmp_path / "cache", source) == hashed
     monkeypatch.setattr(hashlib, "file_digest", None)
     assert source_sha256(tmp_path / "cache", source) == hashed
+
+
+def test_a_source_that_cannot_be_read_is_named(tmp_path, source, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(hashlib, "file_digest", refuse)
+    with pytest.raises(InputError, match=rf"{source.name}: found a file that cannot be read .*Permission denied"):
+        entry_folder(tmp_path / "cache", source, {})
 
 
 def test_a_damaged_record_of_a_source_is_written_again(tmp_path, source):
