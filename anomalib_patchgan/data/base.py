@@ -157,6 +157,7 @@ class MedicalDataModule(AnomalibDataModule):
         self.reference_data: MedicalDataset
         self._assembly: Assembly | None = None
         self._leaked = 0
+        self._dealt: dict[str, list[str]] = {}
 
     @abstractmethod
     def _assemble(self) -> Assembly:
@@ -278,7 +279,8 @@ class MedicalDataModule(AnomalibDataModule):
         """
         fixed = sorted(test)
         if self.split_file is not None and self.split_file.is_file():
-            return read_split(self.split_file, {*strata, *fixed})
+            self._dealt = read_split(self.split_file, {*strata, *fixed})
+            return self._dealt
         try:
             groups = split_subjects(strata, fractions, self.split_seed)
         except InputError as error:
@@ -287,6 +289,7 @@ class MedicalDataModule(AnomalibDataModule):
             groups["test"] = sorted([*groups.get("test", ()), *fixed])
         if self.split_file is not None:
             write_split(self.split_file, groups)
+        self._dealt = groups
         return groups
 
     def _preview_folder(self, assembly: Assembly) -> Path:
@@ -399,7 +402,8 @@ class MedicalDataModule(AnomalibDataModule):
         """
         if self._assembly is None:
             raise RuntimeError("call setup() before write_split().")
-        write_split(path, self._assembly.subjects)
+        # With those that cannot be used: whoever reads the file does not yet know them.
+        write_split(path, self._dealt or self._assembly.subjects)
 
     def card(self) -> dict[str, Any]:
         """Describe what a score on these data means; JSON-able.

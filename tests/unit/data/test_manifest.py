@@ -229,6 +229,16 @@ class TestImages:
         again = module_of(path, tmp_path, split_file=tmp_path / "split.json", split_seed=5)
         assert first.card()["split"] == again.card()["split"]
 
+    def test_a_split_that_was_written_beside_a_damaged_image_is_followed(self, tmp_path):
+        path = write_images(tmp_path / "data", 120, 4)
+        rows = [[*row[:3], f"patient {number}", ""] for number, row in enumerate(rows_of(path))]
+        (path.parent / rows[7][0]).write_bytes(b"not a picture")
+        first = module_of(write_csv(path, rows), tmp_path)
+        assert set(first.card()["left_out"]) == {"images_07"}
+        first.write_split(tmp_path / "split.json")
+        again = module_of(path, tmp_path, split_file=tmp_path / "split.json", split_seed=5)
+        assert first.card()["split"] == again.card()["split"]
+
     def test_a_copy_under_another_name_in_another_group_is_refused(self, tmp_path):
         path = write_images(tmp_path / "data", 12, 2)
         names = ["train", "train", "reference", "calibration", "test", "test"]
