@@ -52,6 +52,7 @@ _PIECE_HELD = 1 << 21
 # Registered volumes share their grid; more than this is no rounding of a header.
 _SPACING_TOLERANCE = 0.01
 _CENTRE_TOLERANCE_MM = 1.0
+_DIRECTION_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,14 @@ class VolumeHeader:
         spacing: Distance in mm between neighbours along each of these axes.
         centre: Where its middle lies, in mm to the right, to the front and to the head of the scanner's origin; the
             same for every orientation on disk.
+        axes: Along which way slices, rows and columns are counted up: unit vectors to the right, to the front and to
+            the head, the same for every orientation on disk.
     """
 
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     centre: tuple[float, float, float]
+    axes: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -124,10 +128,14 @@ def header_of(image: Nifti1Image) -> VolumeHeader:
     orientation = nibabel.io_orientation(image.affine)
     shape = [image.shape[axis] for axis in np.argsort(orientation[:, 0])]
     middle = nibabel.affines.apply_affine(image.affine, (np.asarray(image.shape) - 1) / 2)
+    # One column an axis of the file, turned so that they are counted up to the right, to the front and to the head.
+    ways = image.affine[:3, :3] / nibabel.affines.voxel_sizes(image.affine) * orientation[:, 1]
+    right, front, head = (tuple(map(float, ways[:, axis])) for axis in np.argsort(orientation[:, 0]))
     return VolumeHeader(
         (shape[2], shape[1], shape[0]),
         _axial_spacing(image, orientation),
         (float(middle[0]), float(middle[1]), float(middle[2])),
+        (head, front, right),
     )
 
 
@@ -141,7 +149,8 @@ def check_same_grid(path: Path, found: VolumeHeader, expected: VolumeHeader, fir
         first: Name of the other one, for the message.
 
     Raises:
-        InputError: If shape, spacing (by more than 1 %) or centre (by more than 1 mm) differ.
+        InputError: If shape, spacing (by more than 1 %), centre (by more than 1 mm) or the direction of an axis (by
+            more than half a degree) differ.
     """
     if found.shape != expected.shape:
         raise InputError(f"{path}: found {_axes(found.shape)}, expected {_axes(expected.shape)} as in {first}.")
@@ -154,6 +163,10 @@ def check_same_grid(path: Path, found: VolumeHeader, expected: VolumeHeader, fir
             f"{path}: found a volume whose centre lies at {_point(found.centre)}, expected {_point(expected.centre)} "
             f"to within {_CENTRE_TOLERANCE_MM:g} mm as in {first}."
         )
+    apart = np.linalg.norm(np.subtract(found.axes, expected.axes), axis=1).max()
+    if apart > _DIRECTION_TOLERANCE:
+        degrees = np.degrees(2 * np.arcsin(apart / 2))
+        raise InputError(f"{path}: found axes turned by {degrees:.1f} degrees, expected those of {first}.")
 
 
 def read_volume(path: Path, buffer: ReadBuffer | None = None) -> Volume:

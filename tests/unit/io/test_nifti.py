@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.io import read_volume, read_volume_header
+from anomalib_patchgan.io import check_same_grid, read_volume, read_volume_header
 
 
 def test_a_volume_reads_alike_whatever_its_orientation_on_disk(tmp_path):
@@ -177,6 +177,25 @@ def test_the_view_and_the_spacing_are_those_of_nibabels_canonical_image(tmp_path
     found = read_volume(tmp_path / "oblique.nii.gz")
     np.testing.assert_array_equal(found.data[:, ::-1, ::-1].transpose(2, 1, 0), canonical.get_fdata())
     assert found.spacing[::-1] == pytest.approx([float(zoom) for zoom in canonical.header.get_zooms()])
+
+
+def turned(path, degrees):
+    """Write a volume turned about its centre, in another orientation on disk for another angle."""
+    angle, shape = np.radians(degrees), np.array([8, 9, 10])
+    affine = np.eye(4)
+    affine[:2, :2] = 2 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    affine[:3, 3] = -affine[:3, :3] @ (shape - 1) / 2
+    image = nibabel.Nifti1Image(np.ones(shape, dtype=np.int16), affine)
+    way = nibabel.orientations.axcodes2ornt(("L", "P", "S") if degrees else ("S", "A", "R"))
+    nibabel.save(image.as_reoriented(nibabel.orientations.ornt_transform(nibabel.io_orientation(affine), way)), path)
+    return read_volume_header(path)
+
+
+def test_a_volume_turned_about_its_centre_is_not_on_the_same_grid(tmp_path):
+    straight = turned(tmp_path / "straight.nii", 0)
+    check_same_grid(tmp_path / "hardly.nii", turned(tmp_path / "hardly.nii", 0.2), straight, "straight.nii")
+    with pytest.raises(InputError, match=r"turned\.nii: found axes turned by 20\.0 degrees, expected those of"):
+        check_same_grid(tmp_path / "turned.nii", turned(tmp_path / "turned.nii", 20), straight, "straight.nii")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
