@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,8 @@ _CODES = IntensityRange(1.0, 65535.0)
 _HASHED_SLICES = 8
 # What is done to a few slices at a time stays in the processor's cache and needs little further memory.
 _SLICES_AT_A_TIME = 4
+# Half a step of 8 bits over labels up to 9.
+_LABEL_TOLERANCE = 0.018
 # Fields that say where the kept box lies.
 _PLACE = ("shape", "spacing", "origin", "extent", "counts")
 
@@ -260,7 +262,8 @@ def prepare_lesions(path: Path, cache_dir: Path, labels: Mapping[int, str]) -> P
     """
     folder = entry_folder(cache_dir, path, {"kind": "lesions", "labels": sorted(labels)})
     if not has_entry(folder):
-        volume = read_volume(path, _read_buffer())
+        read = read_volume(path, _read_buffer())
+        volume = replace(read, data=_whole_labels(read.data))
         box = _Box.around(volume.data)
         kept = volume.data[box.where]
         labelled = kept[kept != 0]
@@ -271,6 +274,14 @@ def prepare_lesions(path: Path, cache_dir: Path, labels: Mapping[int, str]) -> P
             raise InputError(f"{path}: found the labels {found}, expected only {expected}.")
         write_entry(folder, kept > 0, box.facts(volume))
     return _load(folder)
+
+
+def _whole_labels(values: NDArray[Any]) -> NDArray[Any]:
+    """Labels as they were before they were stored with a scale, of which they have a rounding error."""
+    if values.dtype.kind != "f":
+        return values
+    nearest = np.rint(values)
+    return np.where(np.abs(values - nearest) <= _LABEL_TOLERANCE, nearest, values)
 
 
 def _read_buffer() -> ReadBuffer:

@@ -173,3 +173,22 @@ def test_one_damaged_subject_of_a_hundred_is_listed_and_counted(damaged_tree, ca
 def test_strict_refuses_one_damaged_subject_of_a_hundred(damaged_tree):
     with pytest.raises(InputError, match=r"007_1_flair\.nii\.gz: found .* 1 of 101 could not be used"):
         BraTS2019(root=damaged_tree, cache_dir=damaged_tree.parent, strict=True).setup()
+
+
+@pytest.mark.parametrize("stored_as", [np.uint8, np.int16])
+def test_labels_that_the_header_scales_are_the_nearest_whole_numbers(tmp_path, stored_as):
+    labels = np.zeros((6, 7, 8))
+    labels[1:4, 2:4, 3], labels[4, 2, 3], labels[1, 2, 4] = 1, 2, 4
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype(stored_as)
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4), header), tmp_path / "seg.nii")
+    assert nibabel.load(tmp_path / "seg.nii").dataobj.slope != 1
+    stack = prepare_lesions(tmp_path / "seg.nii", tmp_path / "cache", LESION_LABELS)
+    assert stack.counts == (0, 0, 0, 7, 1, 0, 0, 0)
+
+
+def test_labels_between_whole_numbers_are_refused(tmp_path):
+    labels = np.zeros((6, 7, 8), dtype=np.float32)
+    labels[1, 2, 3], labels[1, 2, 4] = 0.5, 0.9
+    with pytest.raises(InputError, match=r"seg\.nii: found the labels 0\.5, 0\.9, expected only 0 "):
+        prepare_lesions(save(tmp_path / "seg.nii", labels), tmp_path / "cache", LESION_LABELS)
