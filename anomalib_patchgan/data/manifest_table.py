@@ -32,6 +32,7 @@ _SPLITS = {
 }
 _VOLUME_ENDINGS = (".nii", ".nii.gz")
 _UNFIT_FOR_A_FILE_NAME = re.compile(r"[^\w.-]+")
+# In bytes; the name of a file holds 255, of which slice, position and ending need some.
 _LONGEST_NAME = 120
 
 
@@ -215,9 +216,11 @@ def _locate(path: Path, line: int, written: str) -> Path:
 
 def _name_of(written: str) -> str:
     path = PureWindowsPath(written)
-    name = "/".join(part for part in path.with_suffix("").parts if part not in (path.anchor, "..", "."))
+    # The folder of the manifest itself, written as a dot, has no name.
+    parts = path.with_suffix("").parts if path.name else path.parts
+    name = "/".join(part for part in parts if part not in (path.anchor, "..", "."))
     fit = _UNFIT_FOR_A_FILE_NAME.sub("_", name.removesuffix(".nii"))
-    return fit[-_LONGEST_NAME:].strip("_") or "image"
+    return fit.encode()[-_LONGEST_NAME:].decode(errors="ignore").strip("_") or "image"
 
 
 def _check_images(path: Path, rows: Iterable[ManifestRow]) -> None:

@@ -165,6 +165,23 @@ class TestImages:
         module = module_of(write_csv(path, rows, encoding="utf-8-sig"), tmp_path)
         assert sum(len(data) for data in groups_of(module)) == 20
 
+    def test_long_names_in_letters_of_several_bytes(self, tmp_path):
+        path = write_images(tmp_path / "data")
+        rows = rows_of(path)
+        long = "/".join(["病変" * 40, "病変" * 40])
+        for row in rows:
+            written = f"{long}/{row[0]}"
+            (path.parent / written).parent.mkdir(parents=True, exist_ok=True)
+            (path.parent / row[0]).rename(path.parent / written)
+            row[0] = written
+        module = module_of(write_csv(path, rows, encoding="utf-8"), tmp_path)
+        assert sum(len([data[number] for number in range(len(data))]) for data in groups_of(module)) == 20
+
+    def test_the_folder_of_the_manifest_is_no_image(self, tmp_path):
+        path = write_csv(tmp_path / "list.csv", [[".", "", "normal", "p1", ""]])
+        with pytest.raises(InputError, match="line 2: found a folder without DICOM files"):
+            read_manifest(path)
+
     def test_windows_separators(self, tmp_path):
         path = write_images(tmp_path / "data")
         rows = [[row[0].replace("/", "\\"), row[1].replace("/", "\\"), *row[2:]] for row in rows_of(path)]
