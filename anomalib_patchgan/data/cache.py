@@ -16,14 +16,15 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,11 +78,7 @@ def source_sha256(cache_dir: Path, source: Path) -> str:
     read_at_ns = time.time_ns()
     with _reading(source), source.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    record.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=_unfinished(cache_dir))
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        json.dump({"status": seen, "read_at_ns": read_at_ns, "sha256": digest}, stream)
-    Path(temporary).replace(record)
+    write_whole(record, json.dumps({"status": seen, "read_at_ns": read_at_ns, "sha256": digest}).encode())
     return digest
 
 
@@ -136,7 +133,9 @@ def write_entry(folder: Path, array: NDArray[Any], facts: dict[str, Any]) -> Non
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _unfinished(folder.parents[2])
-    entry = Path(tempfile.mkdtemp(dir=unfinished))
+    # A folder that tempfile makes could be read by its owner alone, and a cache may be shared.
+    entry = unfinished / uuid4().hex
+    entry.mkdir()
     try:
         np.save(entry / _ARRAY_NAME, array)
         written = {"array_bytes": (entry / _ARRAY_NAME).stat().st_size, "facts": facts}
@@ -147,7 +146,7 @@ def write_entry(folder: Path, array: NDArray[Any], facts: dict[str, Any]) -> Non
             # Another process prepared the same source meanwhile, and its entry is as good; or the entry that is
             # there was damaged since it was written.
             if not has_entry(folder):
-                damaged = Path(tempfile.mkdtemp(dir=unfinished))
+                damaged = unfinished / uuid4().hex
                 folder.rename(damaged)
                 entry.rename(folder)
                 shutil.rmtree(damaged, ignore_errors=True)

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.io.whole_file import replaced_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,15 +142,8 @@ def write_png(path: Path, image: NDArray[np.uint8]) -> None:
         path: Where to; missing folders are made.
         image: uint8 ``[rows, columns]`` or ``[rows, columns, 3]``.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=".png")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            Image.fromarray(image).save(stream, format="PNG", compress_level=1)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced_file(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
 
 
 def _open(path: Path, mode: str) -> Image.Image:

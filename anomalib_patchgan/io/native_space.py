@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io.nifti import read_volume_header
+from anomalib_patchgan.io.whole_file import replaced_file
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Image
@@ -98,14 +97,7 @@ class NativeSpace:
         header["magic"] = b"n+1"
         native = voxels.astype(voxels.dtype.newbyteorder(header.endianness), copy=False)
         compressor = deflation.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished.", suffix=".nii.gz")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(compressor.compress(header.binaryblock + _NO_EXTENSION))
-                stream.write(compressor.compress(native.tobytes(order="F")))
-                stream.write(compressor.flush())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replaced_file(path) as temporary, temporary.open("wb") as stream:
+            stream.write(compressor.compress(header.binaryblock + _NO_EXTENSION))
+            stream.write(compressor.compress(native.tobytes(order="F")))
+            stream.write(compressor.flush())

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nibabel
 
+from anomalib_patchgan.io.whole_file import replaced_file
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nibabel.nifti1 import Nifti1Image
 
 
@@ -23,13 +24,5 @@ def write_grid(path: Path, grid: Nifti1Image) -> None:
         path: ``.nii`` or ``.nii.gz`` file; missing folders are made.
         grid: The voxels and where they lie.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".unfinished.", suffix=ending)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with replaced_file(path, ".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
         nibabel.save(grid, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
