@@ -50,7 +50,8 @@ class FittedToWeights(ScoredInFullPrecision):
         self._fit_if_stale()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what belongs to the weights that are kept."""
+        """Keep what belongs to the weights that are kept, beside what anomalib keeps of every model."""
+        super().on_save_checkpoint(checkpoint)
         # A trainer can write a model that it was never given to train.
         trainer = self._trainer
         if trainer is not None and trainer.state.fn == "fit":

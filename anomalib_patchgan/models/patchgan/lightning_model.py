@@ -377,6 +377,7 @@ class PatchGan(FittedToWeights):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the random draws of the training that wrote the checkpoint."""
+        super().on_load_checkpoint(checkpoint)
         self._seed = checkpoint.get("patchgan_seed")
         if self._seed is not None:
             self._resumed = True

@@ -12,13 +12,17 @@ import sys
 
 import pytest
 import torch
+from anomalib.pre_processing import PreProcessor
 from lightning import Trainer
 from small_model import make_model, write_brain
+from torchvision.transforms.v2 import Normalize
 
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.cli import main
+from anomalib_patchgan.deploy.checkpoint import load_trained
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.latency_child import CONTENDERS
+from anomalib_patchgan.models import Cflow
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +33,16 @@ def brains(tmp_path_factory):
     return root
 
 
+def save(model, path):
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint(path)
+
+
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "model.ckpt"
-    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
-    trainer.strategy.connect(make_model())
-    trainer.save_checkpoint(path)
+    save(make_model(), path)
     return path
 
 
@@ -154,11 +162,18 @@ def test_what_the_data_of_a_model_refuse_is_one_sentence(checkpoint, brains, tmp
 
 
 def test_a_model_read_from_a_checkpoint_scores_as_before(checkpoint):
-    from anomalib_patchgan.deploy.checkpoint import load_trained
-
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
         expected = make_model()(images)
         found = load_trained("anomalib_patchgan.PatchGan", checkpoint)(images)
     assert isinstance(load_trained("anomalib_patchgan.PatchGan", checkpoint), PatchGan)
     torch.testing.assert_close(found.pred_score, expected.pred_score)
+
+
+@pytest.mark.parametrize("model_class", [PatchGan, Cflow])
+def test_a_checkpoint_is_read_with_the_pre_processor_that_it_was_trained_with(model_class, tmp_path):
+    model = model_class(image_size=32, pre_processor=PreProcessor(transform=Normalize([0.5] * 3, [0.25] * 3)))
+    save(model, tmp_path / "model.ckpt")
+    found = load_trained(f"{model_class.__module__}.{model_class.__name__}", tmp_path / "model.ckpt")
+    images = torch.rand(2, 3, 48, 48)
+    torch.testing.assert_close(found.pre_processor(images), model.pre_processor(images))
