@@ -12,7 +12,10 @@ import sys
 
 import pytest
 import torch
+from anomalib.data import InferenceBatch
+from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
+from jsonargparse.util import import_object
 from lightning import Trainer
 from small_model import make_model, write_brain
 from torchvision.transforms.v2 import Normalize
@@ -22,7 +25,9 @@ from anomalib_patchgan.cli import main
 from anomalib_patchgan.deploy.checkpoint import load_trained
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.latency_child import CONTENDERS
+from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models import Cflow
+from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +182,29 @@ def test_a_checkpoint_is_read_with_the_pre_processor_that_it_was_trained_with(mo
     found = load_trained(f"{model_class.__module__}.{model_class.__name__}", tmp_path / "model.ckpt")
     images = torch.rand(2, 3, 48, 48)
     torch.testing.assert_close(found.pre_processor(images), model.pre_processor(images))
+
+
+@pytest.mark.parametrize(
+    ("class_path", "post_processor"),
+    [("anomalib.models.Padim", CalibratedPostProcessor), ("anomalib_patchgan.PatchGan", PostProcessor)],
+)
+def test_a_checkpoint_is_read_with_the_post_processor_that_it_was_trained_with(class_path, post_processor, tmp_path):
+    arguments = {"backbone": "resnet18", "pre_trained": False} if class_path.endswith("Padim") else {"width": 8}
+    model = import_object(class_path)(post_processor=post_processor(), **arguments)
+    thresholds = {"image_min": 1.0, "_image_threshold": 2.0, "image_max": 4.0}
+    for name, value in thresholds.items():
+        getattr(model.post_processor, name).fill_(value)
+    save(model, tmp_path / "model.ckpt")
+    raw = InferenceBatch(pred_score=torch.tensor([1.5, 2.5, 9.0]))
+    expected = model.post_processor(raw)
+    found = load_trained(class_path, tmp_path / "model.ckpt").post_processor(raw)
+    torch.testing.assert_close(found.pred_score, expected.pred_score)
+
+
+def test_a_checkpoint_with_a_post_processor_that_is_not_known_is_named(tmp_path):
+    class OfSomebody(PostProcessor):
+        _checkpoint_config_keys = ("own",)
+
+    save(PatchGan(width=8, post_processor=OfSomebody()), tmp_path / "model.ckpt")
+    with pytest.raises(InputError, match=r"model\.ckpt: found a post-processor with the settings own, expected Calib"):
+        load_trained("anomalib_patchgan.PatchGan", tmp_path / "model.ckpt")
