@@ -48,7 +48,9 @@ _EVERYWHERE_ALIKE = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.Overfl
 def network_layers(model: openvino.Model, network: nn.Module) -> list[str]:
     """Names of the operations that are layers of the network: convolutions, and products with a learned matrix.
 
-    A product with a statistic, such as a whitening matrix, is none, though it is the same operation.
+    A product with a statistic, such as a whitening matrix, is none, though it is the same operation; nor is a
+    convolution with a kernel that is not learned, such as the one that blurs a map: the map of an abnormal image goes
+    beyond all that the ranges of eight bits were read from.
 
     Args:
         model: The converted graph.
@@ -60,10 +62,15 @@ def network_layers(model: openvino.Model, network: nn.Module) -> list[str]:
         if parameter.ndim > 1
     ]
     learned = {_content(matrix) for matrix in (*matrices, *(matrix.T for matrix in matrices))}
+    # The graph may give a kernel another shape, but no other order.
+    fixed = {_content(buffer.detach().cpu().flatten().numpy()) for buffer in network.buffers() if buffer.ndim > 1}
 
     def is_layer(operation: openvino.Node) -> bool:
         if operation.get_type_name() != "MatMul":
-            return operation.get_type_name() in _CONVOLUTIONS
+            kernel = operation.input_value(1).get_node() if operation.get_type_name() in _CONVOLUTIONS else None
+            if kernel is not None and kernel.get_type_name() == "Constant":
+                return _content(kernel.data.ravel()) not in fixed
+            return kernel is not None
         factors = [operation.input_value(index).get_node() for index in range(2)]
         return any(factor.get_type_name() == "Constant" and _content(factor.data) in learned for factor in factors)
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from anomalib.data import InferenceBatch
 from anomalib.models import Cflow, Dfkde, Dfm, Fre, Patchcore
+from anomalib.models.components.filters import GaussianBlur2d
 from scipy import stats
 from small_model import NormalImages, make_model
 from torchvision.transforms.v2 import Compose
@@ -72,6 +73,26 @@ def test_only_layers_of_the_network_are_quantised(exported, model):
     fed = [op for op in graph.get_ops() if op.get_type_name() == "FakeQuantize"]
     readers = {target.get_node().get_type_name() for op in fed for target in op.output(0).get_target_inputs()}
     assert readers <= {"Convolution", "MatMul", "Reshape", "Transpose", "Convert"}
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_blur_of_a_map_is_no_layer_of_the_network(channels, tmp_path):
+    class Blurred(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = torch.nn.Conv2d(3, channels, 3, padding=1)
+            self.blur = GaussianBlur2d(sigma=2, channels=channels)
+
+        def forward(self, images):
+            return self.blur(self.network(images))
+
+    module = Blurred().eval()
+    torch.onnx.export(module, (torch.rand(2, 3, 32, 32),), tmp_path / "model.onnx", opset_version=18, dynamo=True)
+    graph = openvino.convert_model(tmp_path / "model.onnx")
+    kinds = {operation.get_friendly_name(): operation.get_type_name() for operation in graph.get_ordered_ops()}
+    assert sum(kind in ("Convolution", "GroupConvolution") for kind in kinds.values()) == 2
+    (layer,) = network_layers(graph, module)
+    assert kinds[layer] == "Convolution"
 
 
 def small_network(layers=4):
