@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 MAP_CODES = 65535
 """The code of a map that stands for 1."""
-# What the volume of a subject is called where a manifest lists it.
-_OF_A_MANIFEST = ("volume",)
+OF_A_MANIFEST = ("volume",)
+"""What the volume of a subject is called where a manifest lists it; no file is named so."""
 # Codes of images in the cache of the datamodules: what a model was trained on went through them.
 _IMAGE_CODES = 65535
 _DEEP_MODES = ("I", "F")
@@ -347,7 +347,7 @@ def preparation_of_card(card: Mapping[str, Any]) -> Preparation:
     if "field_of_view" in parameters:
         return VolumePreparation(
             size,
-            tuple(parameters.get("modality", _OF_A_MANIFEST)),
+            tuple(parameters.get("modality", OF_A_MANIFEST)),
             float(parameters["field_of_view"]),
             float(parameters.get("minimum_brain_area", 0.0)),
             patch_size,

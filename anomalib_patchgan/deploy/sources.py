@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from anomalib_patchgan.deploy.preparation import OF_A_MANIFEST
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import is_dicom
 
@@ -49,8 +50,8 @@ def find_sources(
     """List the inputs of a prediction.
 
     A model of images takes every file below a folder, so that one that is no image is noticed; a model of volumes takes
-    NIfTI files (where some end in the name of the modality, those only) and folders that hold DICOM files. What is
-    below a folder and cannot be opened is listed with its problem.
+    NIfTI files (where some end in the name of the modality, those only; a manifest names none) and folders that hold
+    DICOM files. What is below a folder and cannot be opened is listed with its problem.
 
     Args:
         inputs: Files and folders.
@@ -133,7 +134,8 @@ def _volumes(given: Path, modalities: Sequence[str], results: Collection[Path]) 
     for folder, below in sorted(folders.items()):
         unreadable = [source for source in below if source.problem]
         volumes = [source for source in below if not source.problem and _is_volume(source.files[0])]
-        first = [source for source in volumes if _subject(source.base, modalities[0]) != source.base]
+        named = [] if tuple(modalities) == OF_A_MANIFEST else volumes
+        first = [source for source in named if _subject(source.base, modalities[0]) != source.base]
         for source in first or (volumes if len(modalities) == 1 else volumes[:1]):
             one = len(modalities) == 1
             yield source if one else _with_siblings(source.files[0], source.name, modalities)

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from anomalib_patchgan.deploy.preparation import OF_A_MANIFEST
 from anomalib_patchgan.deploy.sources import find_sources
 from anomalib_patchgan.errors import InputError
 
@@ -35,6 +36,11 @@ def test_a_modality_is_found_among_others_and_any_volume_where_none_is_named_so(
         tmp_path / "in", "s1/s1_flair.nii.gz", "s1/s1_t1.nii.gz", "s1/s1_seg.nii.gz", "s2/scan.nii", "s2/x.txt"
     )
     assert [source.name for source in find_sources([root], ("flair",))] == ["s1/s1_flair.nii.gz", "s2/scan.nii"]
+
+
+def test_volumes_of_a_model_of_a_manifest_have_any_names(tmp_path):
+    root = touch(tmp_path / "in", "a_volume.nii.gz", "b.nii.gz")
+    assert [source.name for source in find_sources([root], OF_A_MANIFEST)] == ["a_volume.nii.gz", "b.nii.gz"]
 
 
 def test_three_modalities_are_brought_together(tmp_path):
