@@ -110,8 +110,8 @@ class ResultTable:
         if self.path.exists():
             self._take_over(folder / RUN_NAME, run, resume)
         else:
-            _refuse_foreign_files(folder)
-        (folder / RUN_NAME).write_text(json.dumps(run, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            _refuse_foreign_files(folder, run)
+        write_whole(folder / RUN_NAME, (json.dumps(run, indent=1, sort_keys=True) + "\n").encode())
         self._replace(list(self.rows.values()))
         self._stream = self.path.open("a", encoding="utf-8", newline="")
 
@@ -206,13 +206,26 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
     return InputError(f"{folder}: found a folder that cannot be written ({error.strerror}), expected one.")
 
 
-def _refuse_foreign_files(folder: Path) -> None:
-    """Where there is no table, what lies in the folders of results is the user's, and would be written over."""
+def _refuse_foreign_files(folder: Path, run: Mapping[str, Any]) -> None:
+    """Where there is no table, what lies where results would is the user's, and would be written over."""
+    record = folder / RUN_NAME
+    # That of a prediction which was killed before its table was there says the same things.
+    if record.exists() and _names_in(record) != run.keys():
+        raise InputError(f"{record}: found a file but no {TABLE_NAME} beside it, expected a folder for results alone.")
     for kind in KINDS:
         if (folder / kind).exists() and any((folder / kind).iterdir()):
             raise InputError(
                 f"{folder / kind}: found files but no {TABLE_NAME} of theirs, expected a folder for results alone."
             )
+
+
+def _names_in(record: Path) -> set[str]:
+    """What a JSON file says something of; nothing where it is none."""
+    try:
+        content = json.loads(record.read_text(encoding="utf-8"))
+    except ValueError:
+        return set()
+    return set(content) if isinstance(content, dict) else set()
 
 
 def _lines(rows: list[Row]) -> str:

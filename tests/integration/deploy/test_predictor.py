@@ -210,6 +210,20 @@ def test_files_that_are_not_of_a_prediction_are_not_written_over(predictor, pict
     assert (tmp_path / "masks" / "03.png.png").read_text() == "the truth"
 
 
+@pytest.mark.parametrize("content", ["the user's", '["a"]', '{"learning_rate": 0.1}'])
+def test_a_run_of_another_program_is_not_written_over(predictor, picture_folder, tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match=r"run\.json: found a file but no scores\.csv beside it"):
+        predictor.predict([picture_folder], tmp_path)
+    assert (tmp_path / "run.json").read_text() == content
+
+
+def test_a_prediction_that_was_killed_before_its_table_was_there_is_begun_again(predictor, picture_folder, tmp_path):
+    predictor.predict([picture_folder], tmp_path, write=())
+    (tmp_path / "scores.csv").unlink()
+    assert predictor.predict([picture_folder], tmp_path, write=(), resume=True).resumed == 0
+
+
 def test_results_in_the_input_folder_are_not_predicted(predictor, picture_folder, tmp_path):
     shutil.copytree(picture_folder, tmp_path / "in")
     for resume in (False, True):
