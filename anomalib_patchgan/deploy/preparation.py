@@ -404,4 +404,5 @@ def _starts(length: int, side: int) -> list[int]:
 def _scaled_window(window: Window, scale: tuple[float, float]) -> Window:
     top, left = round(window.top * scale[0]), round(window.left * scale[1])
     bottom, right = round((window.top + window.height) * scale[0]), round((window.left + window.width) * scale[1])
-    return Window(top, left, bottom - top, right - left)
+    # Of a photograph far smaller than its working size a patch may be less than a pixel.
+    return Window(top, left, max(1, bottom - top), max(1, right - left))

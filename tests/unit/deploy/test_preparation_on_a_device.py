@@ -118,6 +118,13 @@ def test_patches_cover_a_photograph_to_its_ends(tmp_path):
     np.testing.assert_allclose(images[-1], photograph[-16:, -16:].transpose(2, 0, 1) / np.float32(255), rtol=1e-6)
 
 
+def test_patches_of_less_than_a_pixel_have_a_place_in_the_map(tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 20, 3)).astype(np.uint8)).save(tmp_path / "skin.png")
+    prepared = PhotographPreparation((16, 16), 512, 15).open([tmp_path / "skin.png"])
+    covered = prepared.assemble([np.ones((16, 16), np.float32)] * len(prepared.tiles))
+    assert (covered == MAP_CODES).all()
+
+
 def test_colours_of_patches_are_balanced_by_the_whole_photograph_and_its_picture_is_as_it_was(tmp_path):
     photograph = np.random.default_rng(0).integers(100, 140, (48, 64, 3)).astype(np.uint8)
     photograph[..., 2] //= 2
