@@ -22,6 +22,8 @@ TABLE_NAME, RUN_NAME = "scores.csv", "run.json"
 KINDS = ("maps", "masks", "overlays")
 """What can be written beside the table, each into a folder of its name."""
 _VOLUME_ENDINGS = (".nii.gz", ".nii")
+# The table of contents of a disc, which is DICOM and no slice (DICOM PS3.10).
+_DISC_CONTENTS = "DICOMDIR"
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def _volumes(given: Path, modalities: Sequence[str], results: Collection[Path]) 
             yield source if one else _with_siblings(source.files[0], source.name, modalities)
         series = False
         for source in below:
-            if source.problem or source in volumes:
+            if source.problem or source in volumes or source.files[0].name.upper() == _DISC_CONTENTS:
                 continue
             try:
                 series = series or is_dicom(source.files[0])

@@ -68,6 +68,15 @@ def test_a_folder_of_dicom_files_is_one_series(tmp_path):
     assert same.name == "series"
 
 
+def test_the_contents_of_a_disc_are_no_series(tmp_path):
+    root = touch(tmp_path / "disc", "DICOMDIR", "IMAGES/IM0", "IMAGES/IM1")
+    for path in root.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"\0" * 128 + b"DICM")
+    (source,) = find_sources([root], ("volume",))
+    assert source.name == "IMAGES"
+
+
 def test_nothing_to_read_is_named(tmp_path):
     root = touch(tmp_path / "in", "notes.txt")
     with pytest.raises(InputError, match="in: found an empty folder or nothing to read, expected NIfTI volumes"):
