@@ -1,11 +1,13 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""DRAEM with textures from scikit-image's wheel."""
+"""DRAEM with its authors' image score, and textures from scikit-image's wheel."""
 
 from pathlib import Path
 
 import skimage.data
+import torch
+from anomalib.data import InferenceBatch
 from anomalib.data.utils.generators import PerlinAnomalyGenerator
 from anomalib.metrics import Evaluator
 from anomalib.models import image
@@ -14,6 +16,8 @@ from anomalib.models.image.draem.torch_model import DraemModel
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
+from torch import Tensor
+from torch.nn import functional
 from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.errors import InputError
@@ -31,6 +35,8 @@ TEXTURES = (
 )
 # Five halvings of the resolution.
 STEP = 32
+# Side of the mean filter behind the image score, of images of that side (github.com/VitjanZ/DRAEM, test_DRAEM.py).
+AUTHORS_FILTER, AUTHORS_SIDE = 21, 256
 
 
 def texture_files() -> list[Path]:
@@ -48,8 +54,32 @@ def texture_files() -> list[Path]:
     return [folder / name for name in TEXTURES]
 
 
+class AdaptedDraemModel(DraemModel):
+    """anomalib's network with its authors' image score: the maximum of the map behind a mean filter.
+
+    anomalib's is the map's own maximum, which a single pixel decides.
+
+    Args:
+        image_size: Side of the images in pixels. The filter is as large beside it as the authors' is, and odd.
+    """
+
+    def __init__(self, image_size: int) -> None:
+        super().__init__()
+        self.reach = round((AUTHORS_FILTER * image_size / AUTHORS_SIDE - 1) / 2)
+
+    def forward(self, batch: Tensor) -> tuple[Tensor, Tensor] | InferenceBatch:
+        """Reconstruction [N, 3, H, W] and logits [N, 2, H, W] in training, else scores [N] and maps [N, H, W]."""
+        output = super().forward(batch)
+        if self.training:
+            return output
+        smooth = functional.avg_pool2d(
+            output.anomaly_map.unsqueeze(1), 2 * self.reach + 1, stride=1, padding=self.reach
+        )
+        return output._replace(pred_score=torch.amax(smooth, dim=(1, 2, 3)))
+
+
 class Draem(image.Draem):
-    """anomalib's DRAEM, which downloads 5,640 textures when it is built, with eight local ones.
+    """anomalib's DRAEM, which downloads 5,640 textures when it is built, with eight local ones and its authors' score.
 
     Args:
         image_size (int): Side that images are resized to, in pixels, a multiple of 32.
@@ -93,6 +123,6 @@ class Draem(image.Draem):
         )
         self.augmenter = PerlinAnomalyGenerator(blend_factor=(blend_from, blend_to))
         self.augmenter.anomaly_source_paths = texture_files()
-        self.model = DraemModel()
+        self.model = AdaptedDraemModel(image_size)
         self.loss = DraemLoss()
         self.sspcab = False

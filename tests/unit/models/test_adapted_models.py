@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from anomalib.data import ImageBatch
+from anomalib.data import ImageBatch, InferenceBatch
 from anomalib.models import AnomalibModule, image
+from anomalib.models.image.draem.torch_model import DraemModel
 from torch import nn
 
 from anomalib_patchgan.errors import InputError
@@ -24,7 +25,7 @@ from anomalib_patchgan.models import (
     Supersimplenet,
     backbones,
 )
-from anomalib_patchgan.models.adapted.draem import TEXTURES, texture_files
+from anomalib_patchgan.models.adapted.draem import TEXTURES, AdaptedDraemModel, texture_files
 from anomalib_patchgan.models.adapted.pre_processing import backbone_pre_processor
 
 OFF = {"evaluator": False, "visualizer": False}
@@ -120,7 +121,7 @@ def test_the_pre_processor_scales_as_the_weights_were_trained() -> None:
 
 def test_draem_takes_its_textures_from_a_wheel_in_a_fixed_order_and_keeps_no_path(monkeypatch) -> None:
     # The network itself has 97 million parameters, of which nothing is asked here.
-    monkeypatch.setattr("anomalib_patchgan.models.adapted.draem.DraemModel", nn.Identity)
+    monkeypatch.setattr("anomalib_patchgan.models.adapted.draem.AdaptedDraemModel", nn.Identity)
     model = Draem(image_size=32, **OFF)
     assert [path.name for path in model.augmenter.anomaly_source_paths] == list(TEXTURES)
     assert all(path.is_file() for path in texture_files())
@@ -129,6 +130,23 @@ def test_draem_takes_its_textures_from_a_wheel_in_a_fixed_order_and_keeps_no_pat
     augmented, mask = model.augmenter(torch.full((16, 3, 32, 32), 0.5))
     assert 0 < mask.mean() < 1
     assert (augmented - 0.5).abs().amax(dim=1, keepdim=True)[mask > 0].mean() > 0.05
+
+
+@pytest.mark.parametrize(("image_size", "side"), [(32, 3), (64, 5), (128, 11), (256, 21)])
+def test_draem_scores_an_image_by_the_maximum_behind_its_authors_mean_filter(
+    image_size: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DraemModel, "__init__", lambda self: nn.Module.__init__(self))
+    maps = torch.rand(3, image_size, image_size, generator=torch.Generator().manual_seed(0))
+    maps[0] = 0
+    maps[0, image_size // 2, image_size // 2] = 1
+    monkeypatch.setattr(DraemModel, "forward", lambda self, batch: InferenceBatch(maps.amax(dim=(1, 2)), None, maps))
+    output = AdaptedDraemModel(image_size).eval()(torch.zeros(3, 3, image_size, image_size))
+    # As the authors write it.
+    expected = nn.functional.avg_pool2d(maps.unsqueeze(1), side, stride=1, padding=side // 2).flatten(1).amax(dim=1)
+    assert torch.equal(output.pred_score, expected)
+    assert output.pred_score[0] == pytest.approx(1 / side**2)
+    assert torch.equal(output.anomaly_map, maps)
 
 
 def test_draem_learns_from_two_images_and_scores_them() -> None:
