@@ -1,8 +1,9 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""DRAEM with its authors' image score, and textures from scikit-image's wheel."""
+"""DRAEM with its authors' image score and learning rate, and textures from scikit-image's wheel."""
 
+import math
 from pathlib import Path
 
 import skimage.data
@@ -16,6 +17,7 @@ from anomalib.models.image.draem.torch_model import DraemModel
 from anomalib.post_processing import PostProcessor
 from anomalib.pre_processing import PreProcessor
 from anomalib.visualization import Visualizer
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import Compose, Resize
@@ -37,6 +39,8 @@ TEXTURES = (
 STEP = 32
 # Side of the mean filter behind the image score, of images of that side (github.com/VitjanZ/DRAEM, test_DRAEM.py).
 AUTHORS_FILTER, AUTHORS_SIDE = 21, 256
+# Shares of the training after which the learning rate falls, and by which factor (train_DRAEM.py there).
+LEARNING_RATE, FALLS, FACTOR = 1e-4, (0.8, 0.9), 0.2
 
 
 def texture_files() -> list[Path]:
@@ -79,7 +83,9 @@ class AdaptedDraemModel(DraemModel):
 
 
 class Draem(image.Draem):
-    """anomalib's DRAEM, which downloads 5,640 textures when it is built, with eight local ones and its authors' score.
+    """anomalib's DRAEM, which downloads 5,640 textures when it is built, with eight local ones.
+
+    Image score and learning rate are its authors'; where only its time ends a training, the rate stays as it is.
 
     Args:
         image_size (int): Side that images are resized to, in pixels, a multiple of 32.
@@ -126,3 +132,11 @@ class Draem(image.Draem):
         self.model = AdaptedDraemModel(image_size)
         self.loss = DraemLoss()
         self.sspcab = False
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam, whose learning rate falls twice towards the end; anomalib's falls after 400 and 600 epochs."""
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=LEARNING_RATE)
+        planned = self.trainer.estimated_stepping_batches
+        falls = [] if math.isinf(planned) else [round(share * planned) for share in FALLS]
+        scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, falls, gamma=FACTOR)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -149,6 +149,25 @@ def test_draem_scores_an_image_by_the_maximum_behind_its_authors_mean_filter(
     assert torch.equal(output.anomaly_map, maps)
 
 
+def test_draem_lowers_its_learning_rate_when_its_authors_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomalib_patchgan.models.adapted.draem.AdaptedDraemModel", lambda size: nn.Linear(1, 1))
+    model = Draem(image_size=32, **OFF)
+    rates = {}
+    for planned in (10, math.inf):
+        model._trainer = SimpleNamespace(estimated_stepping_batches=planned)
+        configuration = model.configure_optimizers()
+        optimizer, scheduler = configuration["optimizer"], configuration["lr_scheduler"]
+        assert scheduler["interval"] == "step"
+        rates[planned] = []
+        for _ in range(10):
+            rates[planned].append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler["scheduler"].step()
+    # After four fifths and nine tenths of the training, each time to a fifth.
+    assert rates[10] == pytest.approx([1e-4] * 8 + [2e-5, 4e-6])
+    assert rates[math.inf] == pytest.approx([1e-4] * 10)
+
+
 def test_draem_learns_from_two_images_and_scores_them() -> None:
     torch.manual_seed(0)
     model = Draem(image_size=32, **OFF)
