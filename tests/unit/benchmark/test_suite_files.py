@@ -79,6 +79,19 @@ def test_slices_in_three_modalities_are_of_the_frozen_brains_and_every_row_reads
         assert row.trainer_for("brain_modalities") == row.trainer_for("brain_medium")
 
 
+@pytest.mark.parametrize("name", ["phantoms", "paper", "anatomies", "quickstart"])
+def test_the_untrained_control_is_built_and_scored_as_the_method_is(name: str) -> None:
+    suite = read_suite(BENCHMARKS / f"{name}.yaml")
+    method, untrained = suite.models[suite.method], suite.models["Patch-GAN untrained"]
+    of_training = {"learning_rate", "training_steps", "whole_image_share", "movement", "lighting"}
+    for data in filter(untrained.runs_on, suite.data):
+        of_either = [
+            {key: value for key, value in row.arguments_for(data).items() if key not in of_training}
+            for row in (method, untrained)
+        ]
+        assert of_either[0] == of_either[1], data
+
+
 def test_levels_differ_from_the_shifted_set_in_level_and_seed_alone(phantoms: Suite) -> None:
     for level in LEVELS:
         shifted = phantoms.data[f"{level.split('_')[0]}_shifted"]
