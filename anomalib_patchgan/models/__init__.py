@@ -6,7 +6,16 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from anomalib_patchgan.models.adapted import Cfa, Cflow, Draem, Fastflow, ReverseDistillation, Stfpm, Supersimplenet
+    from anomalib_patchgan.models.adapted import (
+        Cfa,
+        Cflow,
+        Draem,
+        Fastflow,
+        Ganomaly,
+        ReverseDistillation,
+        Stfpm,
+        Supersimplenet,
+    )
     from anomalib_patchgan.models.alocc import Alocc
     from anomalib_patchgan.models.convolutional_autoencoder import ConvolutionalAutoencoder
     from anomalib_patchgan.models.f_anogan import FAnoGan
@@ -30,6 +39,7 @@ _MODULES = {
     "FAnoGan": "f_anogan",
     "Fastflow": "adapted",
     "ForegroundArea": "foreground_area",
+    "Ganomaly": "adapted",
     "GaussianAtlas": "gaussian_atlas",
     "MaximumIntensity": "maximum_intensity",
     "MeanIntensity": "mean_intensity",
@@ -52,6 +62,7 @@ __all__ = [
     "FAnoGan",
     "Fastflow",
     "ForegroundArea",
+    "Ganomaly",
     "GaussianAtlas",
     "MaximumIntensity",
     "MeanIntensity",

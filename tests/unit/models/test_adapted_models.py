@@ -12,6 +12,7 @@ import torch
 from anomalib.data import ImageBatch, InferenceBatch
 from anomalib.models import AnomalibModule, image
 from anomalib.models.image.draem.torch_model import DraemModel
+from lightning import Trainer
 from torch import nn
 
 from anomalib_patchgan.errors import InputError
@@ -20,6 +21,7 @@ from anomalib_patchgan.models import (
     Cflow,
     Draem,
     Fastflow,
+    Ganomaly,
     ReverseDistillation,
     Stfpm,
     Supersimplenet,
@@ -307,3 +309,49 @@ def last_loss(model: Supersimplenet, images: torch.Tensor) -> float:
         optimizer.step()
         losses.append(float(loss))
     return sum(losses[-8:]) / 8
+
+
+def test_ganomaly_is_initialised_in_every_layer() -> None:
+    torch.manual_seed(0)
+    model = Ganomaly(image_size=32, n_features=16, **OFF).model
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.weight.numel() > 1000:
+            assert float(layer.weight.std()) == pytest.approx(0.02, rel=0.1)
+        if isinstance(layer, nn.BatchNorm2d):
+            assert 0 < float((layer.weight - 1).abs().mean()) < 0.04
+
+
+def test_ganomaly_has_its_authors_loss() -> None:
+    images, latents, features = (
+        tuple(torch.randn(4, *shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds)
+        for shape, seeds in zip([(3, 8, 8), (5, 1, 1), (6, 4, 4)], [(0, 1), (2, 3), (4, 5)], strict=True)
+    )
+    found = build(Ganomaly).generator_loss(images, latents, features)
+    expected = (
+        (features[0] - features[1]).square().mean()
+        + 50 * (images[0] - images[1]).abs().mean()
+        + (latents[0] - latents[1]).square().mean()
+    )
+    assert torch.allclose(found, expected)
+
+
+def test_ganomaly_trains_both_networks_and_counts_one_step_a_batch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Ganomaly(image_size=32, n_features=8, latent_size=10, **OFF)
+    before = {name: value.clone() for name, value in model.model.named_parameters()}
+    loader = torch.utils.data.DataLoader([ImageBatch(image=IMAGES.clone())] * 2, batch_size=None)
+    trainer = Trainer(
+        max_steps=2, accelerator="cpu", logger=False, enable_checkpointing=False, default_root_dir=tmp_path
+    )
+    trainer.fit(model, loader)
+    assert trainer.global_step == 2
+    assert not any(torch.equal(value, before[name]) for name, value in model.model.named_parameters())
+    again = Ganomaly(**dict(model.hparams) | OFF)
+    again.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        assert torch.equal(again.eval()(IMAGES).pred_score, model.eval()(IMAGES).pred_score)
+
+
+def test_ganomaly_names_a_size_that_does_not_fit_in_a_sentence() -> None:
+    with pytest.raises(InputError, match="image_size: found 48, expected a power of two from 8 on"):
+        Ganomaly(image_size=48, **OFF)
