@@ -167,11 +167,6 @@ def _open(path: Path) -> FileDataset:
         raise InputError(f"{path}: found a file that cannot be read ({error}), expected DICOM.") from error
 
 
-def _is_directory(dataset: FileDataset) -> bool:
-    """Whether a file is the table of contents (DICOMDIR) of an exported disc."""
-    return dataset.file_meta.get("MediaStorageSOPClassUID") == _DIRECTORY_CLASS
-
-
 def _decode(path: Path, dataset: FileDataset, as_stored: bool = False) -> DicomPicture:
     if "PixelData" not in dataset:
         raise InputError(f"{path}: found DICOM without pixels, expected an image.")
