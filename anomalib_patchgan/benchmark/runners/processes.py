@@ -126,7 +126,8 @@ class _Worker:
         assert task is not None  # noqa: S101 - only workers with a job are read
         try:
             message = self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        # A child that is killed in the middle of a message leaves a bare OSError.
+        except (EOFError, OSError):
             self.alive = False
             return self._crashed(task)
         if isinstance(message, Run):

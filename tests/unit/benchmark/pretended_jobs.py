@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,8 @@ def pretend(job: Job, track) -> Run:
         ctypes.string_at(0)
     if "status" in arguments:
         sys.exit(arguments["status"])
+    if "half_an_answer" in arguments:
+        Connection._send = send_half
     time.sleep(arguments.get("seconds", 0.0))
     scores = np.random.default_rng(job.seed).normal(size=50).cumsum()
     return Run(
@@ -70,6 +73,12 @@ def pretend(job: Job, track) -> Run:
         scores=pd.DataFrame({"sample_id": [str(index) for index in range(50)], "raw_score": scores}),
         maps=np.random.default_rng(job.seed).normal(size=(50, 4, 4)).astype(np.float16),
     )
+
+
+def send_half(connection: Connection, message: bytes) -> None:
+    """Be killed in the middle of a message, as where memory runs out while it is made."""
+    os.write(connection.fileno(), message[: len(message) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Listener(LineDisplay):

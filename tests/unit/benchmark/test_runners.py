@@ -66,6 +66,13 @@ def test_processes_give_the_scores_that_this_process_gives_and_a_crash_fails_its
     assert ("Model 0 on brain, seed 0", "epoch", 1, 3) in listener.stages
 
 
+def test_child_that_is_killed_while_it_hands_its_run_over_fails_its_own_job_alone(cores):
+    runs, _ = run_all(ProcessRunner(1), [make_job(0, half_an_answer=True), make_job(1)])
+    status = {run.seed: run.status for run in runs.values()}
+    assert status == {0: "failed", 1: "finished"}
+    assert "was killed by SIGKILL" in runs[make_job(0).key].error
+
+
 def test_jobs_that_the_cores_do_not_carry_side_by_side_run_one_after_the_other(cores):
     jobs = [make_job(number, seconds=0.3) for number in range(2)]
     for job in jobs:
