@@ -6,7 +6,10 @@
 import logging
 import os
 import platform
-from collections.abc import Generator, Sequence
+import signal
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +65,8 @@ class RayRunner:
             InputError: Ray is not installed, the cluster cannot be reached, or no node of it can hold a job.
         """
         ray = _import_ray()
-        _connect(ray, self._address)
+        with _handler_of_kill_kept():
+            _connect(ray, self._address)
         try:
             for job in jobs:
                 _check_fits(ray, job)
@@ -172,6 +176,17 @@ def _connect(ray: Any, address: str | None) -> None:
         # A node that starts too slowly is a bare Exception of Ray's.
         what = f"--ray-address is {known!r}, where no Ray cluster answers" if known else "Ray cannot start here"
         raise InputError(f"{what} ({type(error).__name__}: {sentence(error)}).") from error
+
+
+@contextmanager
+def _handler_of_kill_kept() -> Iterator[None]:
+    """Keep what `kill` does here: Ray's own handler ends the process with a trace of its native code."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _import_ray() -> Any:

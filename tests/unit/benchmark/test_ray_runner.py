@@ -4,9 +4,11 @@
 """A real Ray cluster of two nodes on this machine, with jobs that need no model."""
 
 import os
+import signal
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +116,20 @@ def test_job_that_no_node_can_hold_is_a_sentence(cluster, tmp_path):
     job = replace(jobs_on(tmp_path)[0], trainer={"max_epochs": 1, "accelerator": "gpu"})
     with pytest.raises(InputError, match="Model 0 on brain, seed 0 needs 1 CPUs and 1 GPUs on one node; those of"):
         next(RayRunner(cluster.address).run(pretend, [job], Listener()))
+
+
+@pytest.mark.slow
+def test_kill_is_handled_while_jobs_run_there_as_it_was_before(cluster, tmp_path):
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with closing(RayRunner(cluster.address).run(pretend, jobs_on(tmp_path)[:2], Listener())) as runs:
+            next(runs)
+            assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+            # To Python alone the handler could still be that, below a native one.
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_cluster_that_does_not_answer_is_a_sentence(tmp_path):
