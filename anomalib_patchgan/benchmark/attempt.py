@@ -4,9 +4,10 @@
 """One attempt at a job: whatever a model raises becomes a failed run, which is a row of the report."""
 
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any
 
@@ -47,12 +48,13 @@ def attempt_job(job: Job, track: Track) -> Run:
         run.timings["total"] = perf_counter() - started
     except Exception as error:  # noqa: BLE001 - whatever a model raises is its row in the report, not the suite's end
         message = sentence(error)
-        return failed_run(
+        run = failed_run(
             job,
             message if isinstance(error, InputError) else f"{type(error).__name__}: {message}".rstrip(": "),
             "".join(traceback.format_exception(error)),
             perf_counter() - started,
         )
+    _end_logged_run()
     return run
 
 
@@ -74,6 +76,15 @@ def failed_run(job: Job, error: str, trace: str | None, seconds: float | None = 
         timings={} if seconds is None else {"total": seconds},
         environment=describe_environment(),
     )
+
+
+def _end_logged_run() -> None:
+    """End what a Weights & Biases logger began, or that of the next job in this process would go on with it."""
+    wandb = sys.modules.get("wandb")
+    # Whatever becomes of the log, the result stands.
+    with suppress(Exception):
+        if wandb is not None and wandb.run is not None:
+            wandb.finish()
 
 
 @contextmanager

@@ -70,3 +70,22 @@ def test_interruption_that_lightning_turned_into_an_exit_ends_the_suite(attempt_
 
     with pytest.raises(KeyboardInterrupt):
         attempt_with(work)
+
+
+@pytest.mark.parametrize("work", [pretend, raising(ValueError("a"))])
+def test_run_of_weights_and_biases_ends_with_its_job(attempt_with, monkeypatch, work):
+    ended = []
+    wandb = ModuleType("wandb")
+    wandb.run = "that of this job"
+    wandb.finish = lambda: ended.append(wandb.run)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    attempt_with(work)
+    assert ended == ["that of this job"]
+
+
+def test_log_that_cannot_be_ended_takes_no_result(attempt_with, monkeypatch):
+    wandb = ModuleType("wandb")
+    wandb.run = "that of this job"
+    wandb.finish = raising(OSError("no space left"))
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    assert attempt_with(pretend).status == "finished"
