@@ -52,7 +52,8 @@ _USED_BY_ARTEFACTS = ("evaluation.count_pixels", "evaluation.rank_maps")
 def digest(content: Any, length: int = 16) -> str:
     """First characters of the SHA-256 of a value's canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
+    # A file's name may hold bytes that are no UTF-8.
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:length]
 
 
 def folder_digest(root: Path) -> str | None:

@@ -107,7 +107,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     text = json.dumps(plain({"schema_version": SCHEMA_VERSION} | content), indent=1, ensure_ascii=False)
     try:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        # A message may name a file whose name is no UTF-8.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="replace")
         os.replace(temporary, path)  # noqa: PTH105 - the documented atomic call on every platform
     except OSError:
         temporary.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 # Copyright (C) 2026 The anomalib-patchgan authors
 # SPDX-License-Identifier: Apache-2.0
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,6 +193,13 @@ def test_folder_digest_sees_names_and_sizes_below_a_folder(tmp_path):
     (tmp_path / "deep" / "a").rename(tmp_path / "deep" / "b")
     assert len({before, larger, folder_digest(tmp_path)}) == 3
     assert folder_digest(Path(tmp_path / "absent")) is None
+
+
+def test_folder_digest_sees_names_that_are_no_utf_8(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9")).touch()
+    before = folder_digest(tmp_path)
+    (tmp_path / os.fsdecode(b"caf\xe9")).rename(tmp_path / os.fsdecode(b"caf\xe8"))
+    assert folder_digest(tmp_path) != before
 
 
 def test_folder_digest_follows_links_as_the_readers_do(tmp_path):

@@ -170,6 +170,12 @@ def test_exception_while_writing_leaves_nothing(tmp_path):
     assert not list((tmp_path / "jobs").iterdir())
 
 
+def test_failed_run_whose_message_names_a_file_that_is_no_utf_8_is_stored(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    Store(tmp_path).save_run(make_run(status="failed", scores=None, maps=None, error=f"{name} cannot be read"))
+    assert Store(tmp_path).load_run("0123456789abcdef").error == "caf?.png cannot be read"
+
+
 @pytest.mark.parametrize("writer", ["to_parquet", "savez_compressed", "write_text", "fsync", "rename"])
 def test_full_disk_is_a_sentence_and_leaves_what_was_there(tmp_path, monkeypatch, writer):
     store = Store(tmp_path)
