@@ -357,11 +357,10 @@ def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> 
         _expect(bool(names), f"--{section}.{target}", f"names no entry of {section}", f"one of {', '.join(entries)}")
         name = max(names, key=len)
         node, rest = entries[name], target.removeprefix(f"{name}.")
-    *parents, leaf = rest.split(".")
-    for parent in parents:
-        if not isinstance(node, dict):
-            break
-        node = node.setdefault(parent, {})
+    leaf = _first_key(node, rest)
+    while leaf != rest and isinstance(node, dict):
+        node, rest = node.setdefault(leaf, {}), rest.removeprefix(f"{leaf}.")
+        leaf = _first_key(node, rest)
     if not isinstance(node, dict):
         raise InputError(f"--{section}.{target} goes below a value that is no mapping.")
     try:
@@ -369,6 +368,13 @@ def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> 
         node[leaf] = load_yaml(text) if text else ""
     except InputError as error:
         raise InputError(f"--{section}.{target} has the value {text!r}: {error}") from error
+
+
+def _first_key(node: Any, path: str) -> str:
+    """What a path names first: a key that is there, which may hold dots as a data set's name does, or a new one."""
+    names = [key for key in node if isinstance(key, str)] if isinstance(node, dict) else []
+    known = [name for name in names if f"{path}.".startswith(f"{name}.")]
+    return max(known, key=len, default=path.partition(".")[0])
 
 
 def _data_entry(content: Any, where: str) -> DataEntry:

@@ -129,6 +129,14 @@ def test_any_leaf_can_be_overridden_from_the_command_line(content, write, option
     assert read(read_suite(write(content), options)) == expected
 
 
+def test_leaf_below_a_data_set_whose_name_holds_dots_can_be_overridden(content, write):
+    content["data"] = {"brain": content["data"]["brain"], "brain.v1.5": content["data"]["brain"]}
+    content["models"]["Patch-GAN"]["overrides"] = {"brain.v1.5": {"init_args": {"width": 4}}}
+    options = ["--models.Patch-GAN.overrides.brain.v1.5.init_args.width=2"]
+    overrides = read_suite(write(content), options).models["Patch-GAN"].overrides
+    assert overrides == {"brain.v1.5": {"init_args": {"width": 2}}}
+
+
 def test_row_runs_on_every_data_set_unless_it_names_some(content, write):
     content["data"]["skin"] = content["data"]["brain"]
     content["models"]["Patch-GAN"]["data"] = ["skin"]
