@@ -416,6 +416,9 @@ def _entry(schema: type, content: Any, where: str) -> Any:
         _expect(given or not required, where, f"has no {item.name}", f"it beside {', '.join(content) or 'nothing'}")
         if given:
             _check_type(content[item.name], get_type_hints(schema)[item.name], f"{where}.{item.name}")
+    path = content.get("class_path", "")
+    # Python would ask of which package this is a part.
+    _expect(not path.startswith("."), f"{where}.class_path", f"is {path!r}", "the dotted path of a class")
     return schema(**content)
 
 

@@ -279,6 +279,11 @@ def test_text_that_looks_like_a_number_is_dumped_as_text(content, write, text):
         (("models", "Patch-GAN", "overrides"), {"brain": {"init": {}}}, "overrides.brain has the unknown key 'init'"),
         (("models", "Patch-GAN", "backends"), [1], "models.Patch-GAN.backends.0 is 1; expected a value of type str"),
         (("models", "Patch-GAN"), "package.Model", "models.Patch-GAN is 'package.Model'; expected a mapping"),
+        (
+            ("models", "Patch-GAN", "class_path"),
+            ".models.PatchGan",
+            "models.Patch-GAN.class_path is '.models.PatchGan'; expected the dotted path of a class",
+        ),
         (("models", "Patch-GAN", "data"), ["skin"], r"models.Patch-GAN.data is \['skin'\]; expected some of brain"),
         (("models", "Patch-GAN", "data"), [], r"models.Patch-GAN.data is \[\]; expected some of brain"),
         (("models", "Patch-GAN", "data"), "brain", "models.Patch-GAN.data is 'brain'; expected a value of type list"),
