@@ -138,7 +138,7 @@ class ModelResult:
 
     def definition_area(self, name: str) -> "Area | None":
         """Image AUROC of the score that a definition reads from the map."""
-        return self.area(lambda seed: seed.pixel.definitions[name] if seed.pixel else None)
+        return self.area(lambda seed: seed.definitions.get(name))
 
     @property
     def auroc(self) -> float | None:

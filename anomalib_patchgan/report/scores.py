@@ -94,7 +94,6 @@ class PixelScore:
         aupimo: Area under the per-image overlap, mean over lesion images, where defined.
         ceiling_dice: Dice at the best threshold, an oracle.
         declared: What the declared pixel threshold did; None where the run has none.
-        definitions: Image AUROC of the score that each definition reads from the map.
     """
 
     average_precision: AreaScore
@@ -103,7 +102,6 @@ class PixelScore:
     aupimo: float | None
     ceiling_dice: float
     declared: "DeclaredPixelScore | None"
-    definitions: dict[str, AreaScore]
 
 
 @dataclass(frozen=True)
@@ -152,6 +150,7 @@ class SeedScore:
         subject: AUROC over subjects; None where a class has too few subjects or every subject has one sample.
         thresholds: One for each of :data:`TARGETS`; empty without calibration scores.
         pixel: What its maps reached, where there are maps and masks.
+        definitions: Image AUROC of the score that each definition reads from the map; empty where there are no maps.
         roc: True-positive rates at :data:`ROC_GRID`.
         artefacts: Under each artefact at each severity, ascending; empty where none was asked for.
         flags: What is suspicious, in plain words.
@@ -164,6 +163,7 @@ class SeedScore:
     subject: AreaScore | None
     thresholds: tuple[ThresholdScore, ...]
     pixel: PixelScore | None
+    definitions: dict[str, AreaScore]
     roc: NDArray[np.float64]
     artefacts: tuple[ArtefactScore, ...]
     flags: tuple[str, ...]
@@ -226,13 +226,16 @@ def score_run(run: Run, test: TestData) -> SeedScore:
         predicted = run.scores["predicted_label"].to_numpy()
         flags += evaluation.label_flags(predicted, scores, thresholds[0].declared.value)
     pixel: PixelScore | None = None
-    if run.maps is not None and test.has_masks:
+    definitions: dict[str, AreaScore] = {}
+    if run.maps is not None:
         try:
-            pixel = _pixel_score(run.maps, run.thresholds.get("pixel"), labels, test)
+            ranked = evaluation.rank_maps(run.maps)
+            definitions = _definitions(ranked, labels, test)
+            pixel = _pixel_score(ranked, run.thresholds.get("pixel"), labels, test) if test.has_masks else None
         except InputError as error:
             flags.append(f"no pixel metric, {error}")
-        else:
-            flags += evaluation.map_flags(pixel.auroc)
+    if pixel is not None:
+        flags += evaluation.map_flags(pixel.auroc)
     return SeedScore(
         seed=run.seed,
         image=_auroc(labels, scores, test.draws),
@@ -241,6 +244,7 @@ def score_run(run: Run, test: TestData) -> SeedScore:
         subject=_subject_auroc(labels, scores, test),
         thresholds=thresholds,
         pixel=pixel,
+        definitions=definitions,
         roc=np.interp(ROC_GRID, false_positive_rate, true_positive_rate),
         artefacts=tuple(_artefact_scores(run, labels, test.draws)),
         flags=tuple(flags),
@@ -284,8 +288,12 @@ def _threshold_score(
     )
 
 
-def _pixel_score(maps: NDArray[np.float16], threshold: float | None, labels: NDArray, test: TestData) -> PixelScore:
-    ranked = evaluation.rank_maps(maps)
+def _definitions(maps: evaluation.RankedMaps, labels: NDArray, test: TestData) -> dict[str, AreaScore]:
+    scores = evaluation.definition_scores(maps)
+    return {name: _auroc(labels, read, test.draws) for name, read in scores.items()}
+
+
+def _pixel_score(ranked: evaluation.RankedMaps, threshold: float | None, labels: NDArray, test: TestData) -> PixelScore:
     counts = evaluation.count_pixels(ranked, test.masks)
     histograms = evaluation.subject_histograms(ranked, test.masks, test.draws.subject_of_sample)
     # By their labels: a thin lesion may be lost in a mask at the size of the maps.
@@ -300,9 +308,6 @@ def _pixel_score(maps: NDArray[np.float16], threshold: float | None, labels: NDA
         aupimo=None if per_image is None else float(per_image.mean()),
         ceiling_dice=counts.best_dice(),
         declared=None if threshold is None else _declared_pixel_score(ranked, threshold, normal, test),
-        definitions={
-            name: _auroc(labels, scores, test.draws) for name, scores in evaluation.definition_scores(ranked).items()
-        },
     )
 
 

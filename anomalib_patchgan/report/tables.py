@@ -235,7 +235,7 @@ def definition_table(data: DataResult) -> Table | None:
             row.role,
         )
         for row in data.results
-        if row.pixel_area is not None
+        if row.definition_area(evaluation.DEFINITIONS[0]) is not None
     )
     caption = (
         f"{data.name}: image AUROC by the definition of the score, all read from the same stored maps. Rank-weighted: "

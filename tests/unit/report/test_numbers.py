@@ -201,7 +201,7 @@ def test_four_normal_subjects_are_too_few_to_rank_subjects(write_store, tmp_path
 
 def row_of(model, auroc):
     area = AreaScore(auroc, np.full(9, auroc))
-    seed = SeedScore(0, area, 0.5, 0.5, None, (), None, np.zeros(201), (), ())
+    seed = SeedScore(0, area, 0.5, 0.5, None, (), None, {}, np.zeros(201), (), ())
     return ModelResult(model, "comparator", "", 1, [], [seed])
 
 

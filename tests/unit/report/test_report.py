@@ -382,6 +382,21 @@ def test_pixels_are_left_out_where_lesions_were_not_outlined(make_store, tmp_pat
     assert not list((page.parent / "figures").glob("*-mask.*"))
 
 
+def test_definitions_of_the_score_are_compared_where_lesions_were_not_outlined(make_store, tmp_path):
+    root = make_store(names=("skin",), models=("Patch-GAN", "Mean intensity"))
+    outlined = pd.read_csv(write_report(root, tmp_path / "outlined").parent / "results.csv", index_col="model")
+    (card,) = root.rglob("card.json")
+    content = json.loads(card.read_text())
+    content["card"]["has_masks"] = False
+    card.write_text(json.dumps(content))
+    page = write_report(root, tmp_path / "out")
+    table = pd.read_csv(page.parent / "results.csv", index_col="model")
+    assert not pd.isna(table.loc["Patch-GAN", "image_auroc_of_maximum"])
+    columns = [column for column in table if column.startswith("image_auroc_of_")]
+    pd.testing.assert_frame_equal(table[columns], outlined[columns])
+    assert "image AUROC by the definition of the score" in text_of(page.read_text())
+
+
 def test_a_damaged_job_is_a_row_and_the_others_stand(make_store, tmp_path):
     store = make_store(names=("skin",))
     (store / "jobs" / "4-5-0" / "scores.parquet").write_bytes(b"not parquet")
