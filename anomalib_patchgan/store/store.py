@@ -91,12 +91,12 @@ class Store:
         """Read a run; maps and reconstructions, which are large, only when asked for.
 
         Raises:
-            InputError: There is no such run, or it was written by another version.
+            InputError: There is no such run, it is damaged, or it was written by another version.
         """
         folder = self._run_folder(key)
         content = _known(Run, read_json(folder / "run.json"), folder / "run.json")
         large: dict[str, Any] = {
-            name: pd.read_parquet(folder / f"{name}.parquet") if (folder / f"{name}.parquet").exists() else None
+            name: _table(folder / f"{name}.parquet") if (folder / f"{name}.parquet").exists() else None
             for name in _RUN_TABLES
         }
         if with_maps:
@@ -145,11 +145,11 @@ class Store:
         """Read a data record.
 
         Raises:
-            InputError: There is no such record, or it was written by another version.
+            InputError: There is no such record, it is damaged, or it was written by another version.
         """
         folder = self._data_folder(key)
         content = read_json(folder / "card.json")
-        large: dict[str, Any] = {"samples": pd.read_parquet(folder / "samples.parquet")}
+        large: dict[str, Any] = {"samples": _table(folder / "samples.parquet")}
         if with_images:
             with np.load(folder / "images.npz", allow_pickle=False) as archive:
                 large |= {name: archive[name] for name in ("images", "masks")}
@@ -201,6 +201,13 @@ class Store:
 
     def _data_folder(self, key: str) -> Path:
         return self.root / "data" / key
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}); {REMOVE_FOLDER}.") from error
 
 
 def _array(folder: Path, name: str) -> np.ndarray | None:

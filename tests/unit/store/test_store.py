@@ -278,6 +278,23 @@ def test_damaged_run_is_made_again_without_its_folder(tmp_path):
         store.run_status(make_run().key)
 
 
+@pytest.mark.parametrize(
+    ("file", "read"),
+    [
+        ("jobs/*/scores.parquet", lambda store: store.load_run(make_run().key)),
+        ("data/*/samples.parquet", lambda store: store.load_data(make_record().key, with_images=False)),
+    ],
+)
+def test_damaged_table_is_a_sentence(tmp_path, file, read):
+    store = Store(tmp_path)
+    store.save_run(make_run())
+    store.save_data(make_record())
+    (path,) = tmp_path.glob(file)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"parquet cannot be read .*; remove its folder to have it made again"):
+        read(store)
+
+
 def test_unknown_key_in_a_stored_run_is_a_sentence(tmp_path):
     store = Store(tmp_path)
     store.save_run(make_run())
