@@ -21,12 +21,14 @@ class MeanRanks:
     """Models ranked over data sets.
 
     Attributes:
+        data_sets: Number of data sets ranked over.
         ranks: [M] mean rank of each model, 1 the best.
         p_value: Friedman's test of the hypothesis that all models are alike.
         critical_difference: Two mean ranks that differ by less cannot be told apart at 5 %.
         groups: Positions of the models in each largest set that cannot be told apart, best first.
     """
 
+    data_sets: int
     ranks: NDArray[np.float64]
     p_value: float
     critical_difference: float
@@ -59,7 +61,7 @@ def mean_ranks(statistics: NDArray[np.float64]) -> MeanRanks:
     p_value = 1.0 if alike else float(stats.friedmanchisquare(*statistics.T).pvalue)
     quantile = float(stats.studentized_range.ppf(0.95, models, np.inf)) / math.sqrt(2.0)
     critical = quantile * math.sqrt(models * (models + 1) / (6.0 * data_sets))
-    return MeanRanks(ranks, p_value, critical, _groups(ranks, critical))
+    return MeanRanks(data_sets, ranks, p_value, critical, _groups(ranks, critical))
 
 
 def _groups(ranks: NDArray[np.float64], critical: float) -> tuple[tuple[int, ...], ...]:

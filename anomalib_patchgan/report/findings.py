@@ -448,14 +448,17 @@ def _difference(first: Area | None, second: Area | None, subjects: int) -> evalu
 
 
 def ranked_models(findings: Findings) -> tuple[list[str], evaluation.MeanRanks] | None:
-    """Models ranked by image AUROC over all data sets, or None with too few data sets for that.
+    """Models ranked by image AUROC over all collections, or None with too few of them for that.
 
-    Only models with a result on every data set can be ranked.
+    Only models with a result on every data set can be ranked. Data sets read from one collection (one ``root``) show
+    the same subjects and are no evidence of their own: they count as one, by the mean of their image AUROC.
     """
-    if len(findings.data) < evaluation.SMALLEST_NUMBER_OF_DATA_SETS:
-        return None
     by_model = [{row.model: row.auroc for row in data.results if row.auroc is not None} for data in findings.data]
-    models = sorted(set.intersection(*(set(known) for known in by_model)))
-    if len(models) < 3:
+    models = sorted(set.intersection(*(set(known) for known in by_model))) if by_model else []
+    collections: dict[str, list[list[float]]] = {}
+    for data, known in zip(findings.data, by_model, strict=True):
+        root = data.record.data_arguments.get("root") if data.record else None
+        collections.setdefault(str(root or data.name), []).append([known[model] for model in models])
+    if len(collections) < evaluation.SMALLEST_NUMBER_OF_DATA_SETS or len(models) < 3:
         return None
-    return models, evaluation.mean_ranks(np.array([[known[model] for model in models] for known in by_model]))
+    return models, evaluation.mean_ranks(np.array([np.mean(sets, axis=0) for sets in collections.values()]))

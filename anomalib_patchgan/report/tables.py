@@ -275,9 +275,10 @@ def rank_table(findings: Findings) -> Table | None:
                 )
             )
         )
+    shared = "" if found.data_sets == len(findings.data) else ", those that show the same subjects counted as one"
     caption = (
-        f"Mean ranks by image AUROC over {len(findings.data)} data sets (Friedman p {found.p_value:.3g}); models whose "
-        f"ranks differ by less than {found.critical_difference:.2f} cannot be told apart (Nemenyi, 5 %)."
+        f"Mean ranks by image AUROC over {found.data_sets} data sets{shared} (Friedman p {found.p_value:.3g}); models "
+        f"whose ranks differ by less than {found.critical_difference:.2f} cannot be told apart (Nemenyi, 5 %)."
     )
     columns = ("Model", "Mean rank", "Not told apart from")
     return Table(caption, columns, tuple(rows), frozenset(columns[1:2]))

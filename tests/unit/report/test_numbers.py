@@ -225,3 +225,25 @@ def test_mean_ranks_are_shown_with_five_data_sets_or_more():
     assert tables.rank_table(Findings({}, data[:4], [])) is None
     data[0].results.pop()
     assert tables.rank_table(Findings({}, data, [])) is None
+
+
+def test_data_sets_of_one_collection_count_as_one_in_the_mean_ranks(write_store, tmp_path):
+    """The same subjects, read in another way, are no second piece of evidence."""
+    record = collect(Store(write_store(tmp_path, names=("brain",), models=("Patch-GAN",)))).data[0].record
+    data = [
+        DataResult(
+            f"set {index}",
+            record=replace(record, data_arguments={"root": root}),
+            results=[row_of("A", first), row_of("B", 0.8), row_of("C", 0.5)],
+        )
+        for index, (root, first) in enumerate([("a", 0.9), ("a", 0.6), ("b", 0.9), ("c", 0.9), ("d", 0.9), ("e", 0.9)])
+    ]
+    _, found = ranked_models(Findings({}, data, []))
+    # In the mean of its two sets A is behind B in one collection of five.
+    assert found.data_sets == 5
+    assert found.ranks == pytest.approx([1.2, 1.8, 3.0])
+    assert (
+        "over 5 data sets, those that show the same subjects counted as one"
+        in tables.rank_table(Findings({}, data, [])).caption
+    )
+    assert ranked_models(Findings({}, data[:5], [])) is None
