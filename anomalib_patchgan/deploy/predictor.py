@@ -384,7 +384,9 @@ class _Flow:
         )
 
     def _fail(self, source: Source, message: str) -> None:
-        self._record(Row(source.name, FAILED, message=" ".join(message.split())))
+        # It names a file, and a file system's names need not be text that can be written to a table.
+        written = " ".join(message.split()).encode("utf-8", "backslashreplace").decode()
+        self._record(Row(source.name, FAILED, message=written))
 
     def _record(self, row: Row) -> None:
         self._table.add(row)

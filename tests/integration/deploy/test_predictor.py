@@ -6,6 +6,7 @@
 import csv
 import gc
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -153,6 +154,17 @@ def test_what_is_no_image_is_listed_and_the_others_are_done(predictor, picture_f
     failed = {row["input"]: row["message"] for row in read_table(tmp_path / "out") if row["status"] == "failed"}
     assert failed == summary.failures
     assert all("expected an image." in message for message in failed.values())
+
+
+def test_what_is_no_image_is_listed_though_its_name_is_no_text(predictor, picture_folder, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(picture_folder, folder)
+    (folder / os.fsdecode(b"caf\xe9.png")).write_text("no image")
+    summary = predictor.predict([folder], tmp_path / "out")
+    assert (summary.done, list(summary.failures)) == (12, ["caf\\xe9.png"])
+    (message,) = (row["message"] for row in read_table(tmp_path / "out") if row["status"] == "failed")
+    assert message == summary.failures["caf\\xe9.png"]
+    assert "expected an image." in message
 
 
 def test_a_second_run_into_the_same_folder_is_refused_unless_it_resumes(exported, predictor, picture_folder, tmp_path):
