@@ -102,8 +102,11 @@ def volume_base(name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name that can be written to a table, even where the file system's is no UTF-8."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name that can be written to a table, even where the file system's is no UTF-8.
+
+    A carriage return is escaped as well: csv leaves it without quotes, and readers take it for the end of a line.
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace").replace("\r", "\\r")
 
 
 def _without_shared_results(sources: Sequence[Source]) -> Iterator[Source]:

@@ -188,6 +188,17 @@ def test_results_of_other_files_of_the_same_names_are_not_taken_for_these(predic
         predictor.predict([other / "03.png"], tmp_path / "out", write=(), resume=True)
 
 
+@pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", 'a "b", c.png', "\xe4.png"])
+def test_a_file_of_any_name_is_resumed_once(predictor, picture_folder, tmp_path, name):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(picture_folder / "03.png", folder / name)
+    predictor.predict([folder], tmp_path / "out")
+    summary = predictor.predict([folder], tmp_path / "out", resume=True)
+    assert (summary.done, summary.resumed) == (0, 1)
+    assert [row["input"] for row in read_table(tmp_path / "out")] == [name.replace("\r", "\\r")]
+
+
 def test_results_of_another_preparation_are_not_resumed(exported, predictor, picture_folder, tmp_path):
     predictor.predict([picture_folder], tmp_path, write=())
     record = json.loads((tmp_path / "run.json").read_text())
