@@ -36,6 +36,8 @@ _VOLUMES_ALIVE, _VOLUMES_AHEAD = 2, 1
 # Images differ in size: their pixels take no more than this while they are scored or written, unless one alone does.
 _BYTES_ALIVE = 256 * 2**20
 _IMAGES_AHEAD_PER_CORE = 1
+# Seconds after which one who waits for room looks whether an inference has failed.
+_PATIENCE = 1.0
 # What one input's name or one of its files can be at fault for; anything else of the kind is the folder's.
 _OF_ONE_INPUT = (errno.ENAMETOOLONG, errno.EISDIR)
 
@@ -283,10 +285,12 @@ class _Flow:
             self._queue.wait_all()
         finally:
             self._readers.shutdown(cancel_futures=True)
-            self._queue.wait_all()
-            self._writers.shutdown()
-            # Python does not see that the queue holds this object through its callback, and would keep both for ever.
-            del self._queue
+            try:
+                self._queue.wait_all()
+            finally:
+                self._writers.shutdown()
+                # Python does not see that the queue holds this object by its callback, and would keep both for ever.
+                del self._queue
         self._raise_error()
 
     def _read_ahead(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Future[Any]]]:
@@ -312,7 +316,11 @@ class _Flow:
             # What is alive may be waiting for a batch to fill.
             self._start_batch()
         with self._room:
-            self._room.wait_for(partial(self._has_room, work))
+            while not self._room.wait_for(partial(self._has_room, work), timeout=_PATIENCE):
+                # What has failed never makes room. An inference that did is not collected; its request raises.
+                self._raise_error()
+                for request in self._queue:
+                    request.wait_for(0)
             self._alive += 1
             self._bytes_alive += prepared.slice_bytes
         for index, image in enumerate(images):

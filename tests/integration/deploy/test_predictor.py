@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 
@@ -22,6 +23,7 @@ from PIL import Image
 
 from anomalib_patchgan.deploy import Predictor
 from anomalib_patchgan.deploy import predictor as predictor_module
+from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.export import PRECISIONS
 from anomalib_patchgan.deploy.results import ResultTable
 from anomalib_patchgan.errors import InputError
@@ -141,6 +143,46 @@ def test_inputs_that_do_not_fit_into_memory_together_take_turns(
     monkeypatch.setattr(predictor_module, "_BYTES_ALIVE", room, raising=False)
     assert predictor.predict([picture_folder], tmp_path).done == 12
     assert max(alive) <= most
+
+
+def refusing_results(predictor):
+    """Lets the results of an inference fail to be taken."""
+
+    def refuse(*arguments):
+        raise RuntimeError("found no memory")
+
+    predictor._outputs = refuse
+
+
+def failing_inference(predictor):
+    """Gives a predictor a graph that compiles and cannot run."""
+    images = openvino.opset13.parameter([2, 3, 32, 32], np.float32)
+    shape = openvino.opset13.convert(openvino.opset13.reduce_max(images, np.array([1, 2, 3])), "i64")
+    graph = openvino.Model([openvino.opset13.reshape(images, shape, special_zero=False)], [images], "failing")
+    predictor.compiled = compile_in_float32(graph)
+
+
+@pytest.mark.parametrize(
+    ("fail", "message"), [(refusing_results, "found no memory"), (failing_inference, "shape of input data")]
+)
+def test_an_inference_that_fails_ends_the_prediction(exported, picture_folder, tmp_path, monkeypatch, fail, message):
+    predictor = Predictor(exported["fp32"], batch_size=2)
+    fail(predictor)
+    monkeypatch.setattr(predictor_module, "_BYTES_ALIVE", 1)
+    errors = []
+
+    def predict():
+        try:
+            predictor.predict([picture_folder], tmp_path, write=())
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    # It waited for ever for room that the failed images would make.
+    thread = threading.Thread(target=predict, daemon=True)
+    thread.start()
+    thread.join(timeout=60)
+    (error,) = errors
+    assert message in error
 
 
 def test_what_is_no_image_is_listed_and_the_others_are_done(predictor, picture_folder, tmp_path):
