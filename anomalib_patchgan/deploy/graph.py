@@ -131,9 +131,14 @@ def output_names(graph: DeployedGraph, images: Tensor) -> list[str]:
     return [RAW_SCORE, SCORE, LABEL, MAP, MASK][:count]
 
 
-def _check_independent(graph: DeployedGraph, images: Tensor) -> None:
+def _check_scores(graph: DeployedGraph, images: Tensor) -> None:
     with torch.inference_mode():
         together = graph(images)[0]
+        if together.shape != images.shape[:1]:
+            raise InputError(
+                f"{type(graph.network).__name__}: found {together.numel()} scores of {len(images)} images, expected "
+                "one of each; what it scores is no image."
+            )
         alone = torch.cat([graph(image[None])[0] for image in images])
     if (together - alone).abs().max() > _ROUNDING * alone.abs().max():
         raise InputError(
@@ -151,12 +156,12 @@ def write_onnx(graph: DeployedGraph, image_size: tuple[int, int], path: Path) ->
         path: Where to; the weights go into a file of the same name with ``.data`` after it.
 
     Raises:
-        InputError: If the score of an image depends on the batch that it is in.
+        InputError: If there is not one score of each image, or it depends on the batch that the image is in.
     """
     images = torch.rand(_EXAMPLE_BATCH, 3, *image_size, generator=torch.Generator().manual_seed(0))
     # Unlike each other, or what one does to the other could not be told from rounding.
     images[1:] *= 0.25
-    _check_independent(graph, images)
+    _check_scores(graph, images)
     with quiet():
         torch.onnx.export(
             graph,

@@ -11,6 +11,7 @@ import torch
 
 from anomalib_patchgan.deploy.core import compile_in_float32
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
+from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models import (
     Alocc,
     Cflow,
@@ -21,6 +22,7 @@ from anomalib_patchgan.models import (
     NearestNeighbours,
     PatchGan,
     PatchScorer,
+    SlicePosition,
     Stfpm,
     Supersimplenet,
 )
@@ -93,3 +95,10 @@ def test_the_exported_graph_scores_as_the_model_does_in_a_batch_of_any_size(buil
         assert np.allclose(found["pred_score"], expected.pred_score.flatten(), atol=1e-4)
         if expected.anomaly_map is not None:
             assert np.allclose(found["anomaly_map"].reshape(-1), expected.anomaly_map.flatten(), atol=1e-4)
+
+
+def test_a_model_that_scores_no_images_is_refused(tmp_path: Path) -> None:
+    model = SlicePosition(**OFF).eval()
+    model.post_processor._image_threshold.fill_(1.0)
+    with pytest.raises(InputError, match="SlicePositionModel: found 6144 scores of 2 images, expected one of each"):
+        write_onnx(DeployedGraph(model), (32, 32), tmp_path / "model.onnx")
