@@ -130,9 +130,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _is_same(first: Path, second: Path) -> bool:
-    return first.is_file() and all(
-        file_sha256(first.with_suffix(ending)) == file_sha256(second.with_suffix(ending)) for ending in (".xml", ".bin")
-    )
+    pairs = [(first.with_suffix(ending), second.with_suffix(ending)) for ending in (".xml", ".bin")]
+    return all(one.is_file() and file_sha256(one) == file_sha256(other) for one, other in pairs)
 
 
 def _copy_whole(model: Path, folder: Path) -> None:

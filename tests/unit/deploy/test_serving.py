@@ -83,6 +83,13 @@ def test_another_export_is_a_new_version_and_the_same_one_is_not(tmp_path):
     assert [entry["config"]["name"] for entry in entries] == ["brain", "skin"]
 
 
+@pytest.mark.parametrize("lost", ["model.xml", "model.bin"])
+def test_a_version_that_lost_a_file_is_followed_by_a_whole_one(tmp_path, lost):
+    model = write_identified(tmp_path / "model.xml", 0.0)
+    (write_model_repository(model, tmp_path / "repository", "brain") / lost).unlink()
+    assert write_model_repository(model, tmp_path / "repository", "brain").name == "2"
+
+
 def test_names_that_a_server_would_not_take_are_refused(tmp_path):
     model = write_identified(tmp_path / "model.xml", 0.0)
     with pytest.raises(InputError, match="name: found 'a/b'"):
