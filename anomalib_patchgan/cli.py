@@ -20,6 +20,7 @@ from argparse import ArgumentError
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -120,6 +121,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is moved names two files, and the second is where it cannot go.
         place = error.filename2 or error.filename or "a file"
         print(f"error: {place} cannot be {use} ({error.strerror})", file=sys.stderr)
+        return INPUT_ERROR_STATUS
+    except ModuleNotFoundError as error:
+        if find_spec("anomalib") is not None:
+            raise
+        print(
+            f"error: {_command_name(arguments)} needs {error.name}, which the base install leaves out; "
+            "install the train extra (pip install 'anomalib-patchgan[train]')",
+            file=sys.stderr,
+        )
         return INPUT_ERROR_STATUS
     except KeyboardInterrupt:
         goes_on = COMMANDS[name].goes_on if (name := _command_name(arguments)) in COMMANDS else ""

@@ -282,6 +282,21 @@ def test_error_of_the_system_that_no_path_makes_keeps_its_traceback(monkeypatch)
         main(["report", "store"])
 
 
+def test_command_that_the_base_install_cannot_run_names_the_extra(monkeypatch, capsys):
+    def untrained(*_args):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setitem(cli.COMMANDS, "benchmark", replace(cli.COMMANDS["benchmark"], prepare=untrained))
+    with pytest.raises(ModuleNotFoundError):
+        main(["benchmark"])
+    monkeypatch.setattr(cli, "find_spec", lambda _name: None)
+    assert main(["benchmark"]) == 2
+    assert capsys.readouterr().err == (
+        "error: benchmark needs torch, which the base install leaves out; "
+        "install the train extra (pip install 'anomalib-patchgan[train]')\n"
+    )
+
+
 def test_runners_on_offer_are_those_there_are(capsys):
     from anomalib_patchgan.benchmark.runners import RUNNERS
 
