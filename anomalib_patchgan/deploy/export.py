@@ -170,11 +170,17 @@ class Exporter:
         """Normal images ``[N, 3, H, W]`` of the calibration group.
 
         Raises:
-            InputError: If there is no datamodule, or if some of those images are in its test set.
+            InputError: If there is no datamodule or no such image, or if some of those images are in its test set.
         """
         if self._datamodule is None:
             raise InputError("data: found none, expected those that the model was trained on, for their normal images.")
-        validation, test = self._datamodule.val_data, self._datamodule.test_data
+        # anomalib's datamodules have no such attribute where no validation is asked for.
+        validation, test = getattr(self._datamodule, "val_data", None), self._datamodule.test_data
+        if validation is None or labels_of(validation).all():
+            raise InputError(
+                "data: found no normal validation image, expected some: ranges of eight bits and the unit of score "
+                "differences are read from them."
+            )
         shared = _paths(validation, normal_only=True) & _paths(test)
         if shared:
             raise InputError(

@@ -437,3 +437,12 @@ def test_a_model_whose_scores_depend_on_the_batch_is_named(tmp_path):
     calibrate(model)
     with pytest.raises(InputError, match="CflowModel: found scores that depend on the other images of a batch"):
         write_onnx(DeployedGraph(model), (64, 64), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "validation", [{}, {"val_data": None}, {"val_data": [SimpleNamespace(gt_label=torch.tensor(1))]}]
+)
+def test_data_without_normal_validation_images_are_refused(model, validation):
+    data = SimpleNamespace(test_data=[], **validation)
+    with pytest.raises(InputError, match="data: found no normal validation image, expected some: "):
+        Exporter(model, data).normal_images()
