@@ -96,8 +96,12 @@ class Exporter:
         self._datamodule = datamodule
         card = getattr(datamodule, "card", None)
         self._card: dict[str, Any] | None = card() if card is not None else None
+        # Data of anomalib are resized by the model's own step, in training and in test; ours come at their size.
+        self._aliased = datamodule is not None and self._card is None and not is_antialiased(model)
         self.preparation: Preparation = (
-            preparation_of_card(self._card) if self._card is not None else RasterPreparation(image_size_of(model))
+            preparation_of_card(self._card)
+            if self._card is not None
+            else RasterPreparation(image_size_of(model), aliased=self._aliased)
         )
         self.input_size = input_size_of(model, self.preparation.image_size)
 
@@ -187,7 +191,11 @@ class Exporter:
                 f"data: found {len(shared)} normal validation images that are test images too, expected others: "
                 "nothing that is tested decides how a model is quantised or judged."
             )
-        return stack_images(validation, self.input_size, normal_only=True)
+        return self.images_of(validation, normal_only=True)
+
+    def images_of(self, dataset: Any, normal_only: bool = False) -> NDArray[np.float32]:
+        """Images ``[N, 3, H, W]`` of a data set as the graph takes them, see :func:`stack_images`."""
+        return stack_images(dataset, self.input_size, normal_only, antialias=not self._aliased)
 
     def identity(self, precision: str, quantised: list[str]) -> ModelIdentity:
         """What an export of the model is, without the hash of its weights.
@@ -239,18 +247,21 @@ def export_model(
     return {precision: exporter.write(Path(folder) / precision, precision) for precision in precisions}
 
 
-def stack_images(dataset: Any, image_size: tuple[int, int], normal_only: bool = False) -> NDArray[np.float32]:
+def stack_images(
+    dataset: Any, image_size: tuple[int, int], normal_only: bool = False, antialias: bool = True
+) -> NDArray[np.float32]:
     """Images ``[N, 3, height, width]`` of an anomalib data set, in its order, not pre-processed by a model.
 
     Args:
         dataset: The data set.
-        image_size: Height and width; images of another size are resized, antialiased.
+        image_size: Height and width; images of another size are resized.
         normal_only: Whether to leave out what is labelled abnormal.
+        antialias: Whether they are resized with antialiasing.
     """
     with _without_augmentations(dataset):
         items = (dataset[index] for index in range(len(dataset)))
         images = [item.image for item in items if not (normal_only and item.gt_label)]
-    resized = [resize(image, list(image_size), antialias=True) for image in images]
+    resized = [resize(image, list(image_size), antialias=antialias) for image in images]
     return torch.stack(resized).float().numpy()
 
 
@@ -303,6 +314,12 @@ def image_size_of(model: AnomalibModule) -> tuple[int, int]:
     if given is None:
         raise InputError(f"{type(model).__name__}: found no image size, expected the data that it was trained on.")
     return _pair(given)
+
+
+def is_antialiased(model: AnomalibModule) -> bool:
+    """Whether a model's own resizing step, if it has one, is antialiased."""
+    wanted = _resize_of(model)
+    return wanted is None or bool(wanted.antialias)
 
 
 def _resize_of(model: AnomalibModule) -> Resize | None:

@@ -30,7 +30,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from anomalib_patchgan.deploy.device import check_threads
-from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, stack_images
+from anomalib_patchgan.deploy.export import PRECISIONS, Exporter
 from anomalib_patchgan.deploy.identity import read_model
 from anomalib_patchgan.deploy.latency_child import (
     ANOMALIB_EXPORT,
@@ -118,7 +118,7 @@ def write_workspace(
             model.to_openvino(workspace / ANOMALIB_EXPORT, input_size=exporter.input_size, onnx_kwargs=dict(_OPSET))
     if GRAPH in needed:
         torch.save(_plain_copy(exporter.graph), workspace / GRAPH)
-    images = stack_images(datamodule.test_data, exporter.input_size)
+    images = exporter.images_of(datamodule.test_data)
     # What a process would hold beside the batch that it runs would count as memory and start-up of its way.
     np.save(workspace / IMAGES, batch_of(images))
     for stale in (workspace / FILES).glob("[0-9]" * _DIGITS + ".png"):

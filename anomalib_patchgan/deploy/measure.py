@@ -16,7 +16,7 @@ from anomalib.models import AnomalibModule
 from numpy.typing import NDArray
 
 from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE
-from anomalib_patchgan.deploy.export import Exporter, labels_of, stack_images
+from anomalib_patchgan.deploy.export import Exporter, labels_of
 from anomalib_patchgan.deploy.parity import count_flips
 from anomalib_patchgan.deploy.runtimes import (
     Outputs,
@@ -67,7 +67,7 @@ def deployment_rows(
         exporter = Exporter(model, datamodule)
     except InputError as error:
         return [_row(name, len(datamodule.test_data), threads, ("failed", str(error))) for name in names]
-    images = stack_images(datamodule.test_data, exporter.input_size)
+    images = exporter.images_of(datamodule.test_data)
     labels = labels_of(datamodule.test_data)
     opened: dict[str, Predict] = {}
     outputs: dict[str, Outputs] = {}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from anomalib_patchgan.deploy.backends import BACKENDS, REFERENCE, check_arithmetic
 from anomalib_patchgan.deploy.core import reason_of
 from anomalib_patchgan.deploy.device import check_threads
-from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, labels_of, stack_images
+from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, labels_of
 from anomalib_patchgan.deploy.identity import ModelIdentity, read_model
 from anomalib_patchgan.deploy.quantisation import interquartile_range
 from anomalib_patchgan.deploy.runtimes import OpenVinoRuntime, Outputs, UnsupportedError, predict_all
@@ -113,7 +113,7 @@ class ParityBench:
         check_threads(threads)
         self.exporter = Exporter(model, datamodule)
         self._threads = threads
-        self._images = stack_images(datamodule.test_data, self.exporter.input_size)
+        self._images = self.exporter.images_of(datamodule.test_data)
         self._labels = labels_of(datamodule.test_data)
         samples = getattr(datamodule.test_data, "samples", None)
         subjects = [str(index) for index in range(len(self._labels))]

@@ -162,10 +162,12 @@ class RasterPreparation:
     Attributes:
         image_size: Height and width of the model's images.
         intensity_range: Intensities that become 0 and 1 in images deeper than eight bits; None finds them for each.
+        aliased: Whether images are resized without antialiasing, as a model's own step did in training.
     """
 
     image_size: tuple[int, int]
     intensity_range: tuple[float, float] | None = None
+    aliased: bool = False
     modalities = ()
 
     def open(self, files: Sequence[Path]) -> PreparedInput:
@@ -176,9 +178,10 @@ class RasterPreparation:
         if scaled is None:
             raise InputError(f"{path}: found an image of one intensity only, expected some contrast.")
         rows, columns = scaled.shape[1:]
+        resize = _resize_aliased if self.aliased else resize_image
 
         def read(_tile: Tile) -> NDArray[np.float32]:
-            resized = np.stack([resize_image(channel, self.image_size) for channel in scaled])
+            resized = np.stack([resize(channel, self.image_size) for channel in scaled])
             # The datamodules keep images as 16-bit codes.
             return np.rint(resized * np.float32(_IMAGE_CODES)) / np.float32(_IMAGE_CODES)
 
@@ -365,6 +368,18 @@ def _one_image(files: Sequence[Path]) -> Path:
     if path.name.lower().endswith((".nii", ".nii.gz")):
         raise InputError(f"{path}: found a volume, expected an image, as the model was trained on images.")
     return path
+
+
+def _resize_aliased(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Resize one channel ``[rows, columns]`` as torchvision does without antialiasing: from the four nearest pixels."""
+    for axis, wanted in enumerate(size):
+        length = image.shape[axis]
+        places = np.maximum((np.arange(wanted) + 0.5) * (length / wanted) - 0.5, 0)
+        before = places.astype(np.int64)
+        after = np.minimum(before + 1, length - 1)
+        share = np.expand_dims((places - before).astype(np.float32), 1 - axis)
+        image = image.take(before, axis) * (1 - share) + image.take(after, axis) * share
+    return image
 
 
 def _read_native(path: Path) -> tuple[Volume, NativeSpace]:

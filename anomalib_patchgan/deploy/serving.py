@@ -67,7 +67,11 @@ def write_model_repository(
 
 
 def _check_preparation(model: Path, identity: ModelIdentity) -> None:
-    for name, found in (("patch_size", "patches"), ("colour_constancy", "balanced colours")):
+    for name, found in (
+        ("patch_size", "patches"),
+        ("colour_constancy", "balanced colours"),
+        ("aliased", "images resized without antialiasing"),
+    ):
         if identity.preparation.get(name):
             raise InputError(
                 f"{model}: found a model of {found}, expected one of whole images as they are, which is all that the "

@@ -15,9 +15,11 @@ import torch
 from anomalib.data import InferenceBatch
 from anomalib.models import Cflow, Dfkde, Dfm, Fre, Patchcore
 from anomalib.models.components.filters import GaussianBlur2d
+from anomalib.pre_processing import PreProcessor
 from scipy import stats
-from small_model import NormalImages, make_model
-from torchvision.transforms.v2 import Compose
+from small_model import SIZE, NormalImages, make_model
+from torchvision.transforms.v2 import Compose, Resize
+from torchvision.transforms.v2.functional import resize
 
 from anomalib_patchgan import PatchGan
 from anomalib_patchgan.deploy import parity, quantisation, runtimes
@@ -26,6 +28,7 @@ from anomalib_patchgan.deploy.device import computes_bfloat16
 from anomalib_patchgan.deploy.export import PRECISIONS, Exporter, export_model
 from anomalib_patchgan.deploy.graph import DeployedGraph, convert, write_onnx
 from anomalib_patchgan.deploy.identity import read_model
+from anomalib_patchgan.deploy.preparation import RasterPreparation
 from anomalib_patchgan.deploy.quantisation import network_layers, quantised_operations
 from anomalib_patchgan.errors import InputError
 
@@ -36,7 +39,7 @@ def test_the_metadata_say_what_the_model_is(exported, model):
     assert identity.arguments["width"] == 8
     assert (identity.precision, identity.inference_precision) == ("int8", "f32")
     assert identity.raw_image_threshold == pytest.approx(float(model.post_processor.image_threshold))
-    assert identity.preparation == {"kind": "raster", "image_size": [32, 32], "intensity_range": None}
+    assert identity.preparation == {"kind": "raster", "image_size": [32, 32], "intensity_range": None, "aliased": True}
     assert identity.packages["openvino"] == openvino.__version__.split("-")[0]
     # Any other reader of OpenVINO models sees it too.
     assert json.loads(str(graph.get_rt_info(["anomalib_patchgan", "precision"]).value)) == "int8"
@@ -353,6 +356,20 @@ def test_normal_images_that_are_test_images_too_are_refused(model):
     assert len(Exporter(model, SimpleNamespace(val_data=apart, test_data=test)).normal_images()) == 8
     with pytest.raises(InputError, match="data: found 1 normal validation images that are test images too, expected"):
         Exporter(model, SimpleNamespace(val_data=shared, test_data=test)).normal_images()
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_images_larger_than_those_of_the_model_are_resized_by_its_own_rule(antialias):
+    model = make_model()
+    model.pre_processor = PreProcessor(transform=Compose([Resize((SIZE, SIZE), antialias=antialias)]))
+    large = NormalImages(4, 3, abnormal=True)
+    large.images = torch.rand(4, 3, 80, 60)
+    exporter = Exporter(model, SimpleNamespace(val_data=large, test_data=large))
+    expected = resize(large.images, [SIZE, SIZE], antialias=antialias)
+    np.testing.assert_array_equal(exporter.images_of(large), expected.numpy())
+    assert exporter.preparation == RasterPreparation((SIZE, SIZE), aliased=not antialias)
+    # Without data it is not known; files are then prepared as our datamodules do.
+    assert Exporter(model).preparation == RasterPreparation((SIZE, SIZE))
 
 
 def fitted(model_class, **arguments):

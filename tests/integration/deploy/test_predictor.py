@@ -109,6 +109,16 @@ def test_written_maps_and_scores_are_those_of_the_prepared_image(predictor, pict
     assert float(row["raw_score"]) == pytest.approx(float(found["raw_score"][0]), abs=1e-4)
 
 
+def test_a_large_picture_is_resized_as_anomalib_resized_it_in_training(model, predictor, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    predictor.predict([tmp_path / "large.png"], tmp_path / "out", write=())
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(noise).permute(2, 0, 1)[None] / 255)
+    (row,) = read_table(tmp_path / "out")
+    assert float(row["score"]) == pytest.approx(float(expected.pred_score), abs=1e-3)
+
+
 def test_nothing_of_a_prediction_is_kept_after_it(predictor, picture_folder, tmp_path, monkeypatch):
     flows = []
 

@@ -8,7 +8,9 @@ import json
 import nibabel
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.transforms.v2.functional import resize
 
 from anomalib_patchgan.data.volumes import Window
 from anomalib_patchgan.deploy.preparation import (
@@ -30,6 +32,7 @@ from anomalib_patchgan.io import balance_colours, skin_balance
     "preparation",
     [
         RasterPreparation((32, 48), (-100.0, 200.0)),
+        RasterPreparation((32, 48), aliased=True),
         PhotographPreparation((32, 32), 256, 32),
         VolumePreparation((64, 64), ("flair", "t1", "t2"), 192.0, 6000.0, None, 0.1),
     ],
@@ -83,6 +86,15 @@ def test_a_preparation_of_another_version_is_named(plain, message):
 def test_the_card_of_a_datamodule_tells_the_preparation(protocol, parameters, expected):
     card = {"protocol": protocol, "protocol_parameters": parameters, "image_size": [64, 64]}
     assert preparation_of_card(card) == expected
+
+
+@pytest.mark.parametrize("size", [(40, 70), (100, 90), (31, 120), (57, 83)])
+def test_without_antialiasing_a_picture_is_resized_as_torchvision_does(tmp_path, size):
+    noise = np.random.default_rng(0).integers(0, 256, (57, 83), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    prepared = RasterPreparation(size, aliased=True).open([tmp_path / "noise.png"])
+    expected = resize(torch.from_numpy(noise)[None] / 255, list(size), antialias=False).numpy()
+    np.testing.assert_allclose(prepared.read(prepared.tiles[0]), expected, atol=2e-5)
 
 
 def test_maps_of_windows_beyond_the_slice_are_cut_and_the_higher_of_two_stays():

@@ -137,7 +137,12 @@ def test_what_a_user_wrote_into_the_configuration_stays(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"), [({"patch_size": 8}, "patches"), ({"colour_constancy": True}, "balanced colours")]
+    ("changes", "found"),
+    [
+        ({"patch_size": 8}, "patches"),
+        ({"colour_constancy": True}, "balanced colours"),
+        ({"kind": "raster", "aliased": True}, "images resized without antialiasing"),
+    ],
 )
 def test_a_model_of_images_that_the_client_does_not_prepare_is_refused(tmp_path, changes, found):
     photograph = {"kind": "photograph", "image_size": [8, 8], "working_size": 16}
