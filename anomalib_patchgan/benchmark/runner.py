@@ -23,6 +23,8 @@ from anomalib_patchgan.store import CannotWriteError, Run, Store
 
 TO_RUN = "to run"
 """State of a job of the plan that has no result yet and is to get one."""
+SKIPPED = "skipped"
+"""State of a job that has no result, whose row says why it does not run here."""
 
 
 @dataclass
@@ -77,11 +79,13 @@ def run_suite(
                 speeds = _speeds(suite, store, prepared, display)
                 jobs = make_jobs(suite, prepared, speeds)
                 store.save_plan(describe_plan(suite, jobs, prepared, speeds, command))
-            pending = [job for job in jobs if _state(job, store, retry_failed) == TO_RUN]
+            states = [_state(job, store, retry_failed) for job in jobs]
+            pending = [job for job, state in zip(jobs, states, strict=True) if state == TO_RUN]
             for name, row in suite.models.items():
                 if row.skip:
                     display.say(f"{name} is skipped: {row.skip}")
-            display.begin(len(jobs), len(jobs) - len(pending))
+            counted = len(jobs) - states.count(SKIPPED)
+            display.begin(counted, counted - len(pending))
             if pending:
                 _run(runner, pending, store, display, outcome, fail_fast)
             outcome.failed = sum(_state(job, store) == "failed" for job in jobs)
@@ -180,7 +184,7 @@ def _state(job: Job, store: Store, retry_failed: bool = False) -> str:
     """``finished``, ``failed``, ``skipped`` or ``to run``; a result from where a skipped job could run counts."""
     status = store.run_status(job.key)
     if job.skip and status != "finished":
-        return "skipped"
+        return SKIPPED
     return TO_RUN if status is None or (status == "failed" and retry_failed) else status
 
 

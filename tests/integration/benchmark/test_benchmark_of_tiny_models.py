@@ -222,7 +222,8 @@ def test_skipped_row_stands_in_the_report_fails_nothing_and_runs_when_asked_for(
     path = write_suite(tmp_path / "suite", {"Tiny": MODELS["Tiny"], "Big": skipped})
     command = ["benchmark", str(path), "--seeds=[0]"]
     assert main(command) == 0
-    assert "Big is skipped: Its weights need a hub." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Big is skipped: Its weights need a hub.\n1 jobs to run, 0 done before\n[1/1] Tiny" in said
     page = (path.parent / "report" / "README.md").read_text()
     assert "Big on squares, seed 0, skipped: Its weights need a hub." in page
     assert main([*command, "--models.Big.skip", ""]) == 2
