@@ -413,7 +413,8 @@ class MedicalDataModule(AnomalibDataModule):
         """
         if self._assembly is None:
             raise RuntimeError("call setup() before card().")
-        phantom_parameters = read_parameters(self.root)
+        # The root of a manifest may be its file.
+        phantom_parameters = read_parameters(self.root if self.root.is_dir() else self.root.parent)
         return {
             "name": self.name,
             "protocol": self.protocol,

@@ -19,6 +19,7 @@ from PIL import Image
 
 from anomalib_patchgan.data import Manifest
 from anomalib_patchgan.data.manifest_table import read_manifest
+from anomalib_patchgan.data.phantoms import ManifestPhantoms
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import read_volume, read_volume_header
 
@@ -542,6 +543,17 @@ class TestBadManifest:
 
     def test_range_the_wrong_way_round(self, path):
         assert "expected the lower intensity first" in self.error_of(path, intensity_range=(1, 0))
+
+
+@pytest.mark.parametrize("named", ["", "manifest.csv"])
+def test_phantoms_are_named_as_such_whether_their_folder_or_their_file_is_given(tmp_path, named):
+    phantoms = ManifestPhantoms(
+        train_images=3, reference_images=1, calibration_images=1, test_images=2, seed=1, side=64
+    )
+    phantoms.write(tmp_path / "chest", processes=1)
+    card = module_of(tmp_path / "chest" / named, tmp_path).card()
+    assert card["phantom"]
+    assert card["phantom_parameters"] == phantoms.parameters()
 
 
 def test_the_datamodule_is_built_from_a_configuration(tmp_path):
