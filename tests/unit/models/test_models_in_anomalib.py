@@ -115,3 +115,19 @@ def test_without_calibration_scores_stay_raw() -> None:
     raw = torch.tensor([0.1, 7.0])
     scores = processor._normalize(raw, processor.image_min, processor.image_max, processor.image_threshold)
     assert torch.equal(scores, raw)
+
+
+@pytest.mark.parametrize("judgement", ["patch", "image", "both"])
+def test_patchgan_exported_to_pytorch_by_anomalib_scores_as_the_model_does(judgement: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = PatchGan(image_size=32, width=8, ranker_width=8, judgement=judgement, **OFF).eval()
+    image = torch.rand(3, 3, 32, 32)
+    exported = model.to_torch(tmp_path)
+    again = torch.load(exported, weights_only=False)["model"]
+    assert torch.equal(again(image).pred_score, model(image).pred_score)
+    assert again.state_dict().keys() == model.state_dict().keys()
+    # The copy can be trained on, as by spawned processes.
+    before = again.model.discriminator.first.weight.clone()
+    again.train().model.discriminator(image)[0].sum().backward()
+    torch.optim.SGD(again.parameters(), lr=1.0).step()
+    assert not torch.equal(again.eval().model.discriminator.first.weight, before)

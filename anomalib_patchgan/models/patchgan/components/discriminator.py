@@ -3,13 +3,45 @@
 
 """The patch discriminator: one authenticity logit per patch, from nothing but that patch."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
 # What a logit may judge.
 JUDGEMENTS = ("patch", "image", "both")
+
+
+class SpectralLinear(nn.Linear):
+    """A linear layer under spectral normalisation (Miyato et al., 2018) that can be pickled.
+
+    PyTorch refuses to pickle such layers; anomalib's export to PyTorch and distributed training by spawned processes
+    pickle the whole model.
+
+    Args:
+        inputs: Units in.
+        outputs: Units out.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        spectral_norm(self)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle what the layer is made anew from."""
+        if not parametrize.is_parametrized(self):
+            return super().__reduce_ex__(protocol)
+        return _made_anew, (self.in_features, self.out_features, self.training, self.state_dict())
+
+
+def _made_anew(inputs: int, outputs: int, training: bool, state: dict[str, Tensor]) -> SpectralLinear:
+    layer = SpectralLinear(inputs, outputs).train(training)
+    # Assigned and not copied: the weights stay on their device.
+    layer.load_state_dict(state, assign=True)
+    return layer
 
 
 class PatchDiscriminator(nn.Module):
@@ -31,11 +63,11 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, channels: int, width: int, features: int, patch_size: int, judgement: str = "patch") -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.first = spectral_norm(nn.Linear(channels * patch_size**2, width))
-        self.second = spectral_norm(nn.Linear(width, width))
-        self.features = spectral_norm(nn.Linear(width, features))
-        self.logit = None if judgement == "image" else spectral_norm(nn.Linear(features, 1))
-        self.image_logit = None if judgement == "patch" else spectral_norm(nn.Linear(features, 1))
+        self.first = SpectralLinear(channels * patch_size**2, width)
+        self.second = SpectralLinear(width, width)
+        self.features = SpectralLinear(width, features)
+        self.logit = None if judgement == "image" else SpectralLinear(features, 1)
+        self.image_logit = None if judgement == "patch" else SpectralLinear(features, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Judge every patch.
