@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms.v2 import Compose, Resize
 
+from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.models.components.precision import full_precision
@@ -63,34 +64,39 @@ class PatchGan(FittedToWeights):
     of subjects that are neither trained, calibrated nor tested on); a datamodule without one lends its training images.
 
     Args:
-        image_size (int | tuple[int, int]): Height and width of the network's input in pixels, 32 to 512, multiples of
-            the patch size; images of another size are resized. Chosen by us.
+        image_size (int | tuple[int, int]): Height and width of the network's input in pixels, multiples of the patch
+            size, tested from 32 to 512; images of another size are resized. Chosen by us.
             Defaults to ``128``.
-        channels (int): 3, or 1 if the three channels are equal (grey images): a third of the input work.
+        channels (int): 3, which anomalib's batches have, or 1 if the three are equal (grey images): a third of the
+            input work.
             Defaults to ``3``.
         patch_size (int): Side of a patch in pixels, a multiple of 8. Chosen by us.
             Defaults to ``8``.
-        mask_count (int): Complementary masks at test time, at least 2; each hides 1 / mask_count of the patches, and
-            so do the random masks in training. 0 hides nothing: a plain autoencoder. Chosen by us.
+        mask_count (int): Complementary masks at test time, at least 2 and at most the number of patches; each hides
+            1 / mask_count of the patches, and so do the random masks in training. 0 hides nothing: a plain
+            autoencoder. Chosen by us.
             Defaults to ``2``.
-        width (int): Channels of the reconstructor at a quarter of the resolution. Chosen by us.
+        width (int): Channels of the reconstructor at a quarter of the resolution, at least 1. Chosen by us.
             Defaults to ``32``.
-        ranker_width (int): Channels of the ranker at a quarter of the resolution. Chosen by us.
+        ranker_width (int): Channels of the ranker at a quarter of the resolution, at least 1. Chosen by us.
             Defaults to ``32``.
-        discriminator_width (int): Units of the discriminator's hidden layers. Chosen by us.
+        discriminator_width (int): Units of the discriminator's hidden layers, at least 1. Chosen by us.
             Defaults to ``64``.
-        judgement (str): What an authenticity logit judges: ``patch``, ``image`` or ``both``.
+        judgement (str): What an authenticity logit judges: ``patch`` (after the paper's abstract), ``image`` or
+            ``both``.
             Defaults to ``patch``.
         corrupted_fakes (bool): Whether the discriminator's fakes are corrupted patches too, not reconstructions alone.
+            Chosen by us.
             Defaults to ``True``.
         novelty (bool): Whether evidence, and the features it is drawn from, are compared with their distribution over
-            normal images, or only brought to scale.
+            normal images, or only brought to scale. Chosen by us.
             Defaults to ``True``.
         perceptual (bool): Whether frozen features of EfficientNet-Lite0 (ImageNet, from a wheel) join each patch's
             evidence, beside the discriminator's: for photographs (docs/development.md). A step of training takes
-            about 1.2 times as long on a CPU, a prediction 1.4 times.
+            about 1.2 times as long on a CPU, a prediction 1.4 times. Chosen by us.
             Defaults to ``False``.
-        context (bool): Whether the ranker sees the image around a patch, or the patch's evidence alone.
+        context (bool): Whether the ranker sees the image around a patch, or the patch's evidence alone. The paper's
+            abstract names such context; its form is ours.
             Defaults to ``True``.
         mirrored (bool): Whether that context includes a patch's mirror image, left to right, as in anatomy that is
             nearly symmetric; elsewhere it costs a convolution and does no harm. Chosen by us.
@@ -98,27 +104,31 @@ class PatchGan(FittedToWeights):
         ranking (str): How the image's score follows from its patches: ``learned``; ``whole`` (mean of the learned
             importance, for images that a lesion fills, as under the protocol ``patch``); ``mean``, ``max``, ``top``
             (mean of the highest tenth) or ``author2020`` (1.1 x the highest + the second highest, a rule of the first
-            author's public 2019-2020 code).
+            author's public 2019-2020 code). Chosen by us.
             Defaults to ``learned``.
         pixel_weight (float): Weight >= 0 of the pixel-level term (mean absolute error of hidden pixels); may be 0.
+            Chosen by us; 0.2, of a cross-entropy, in the first author's public 2019-2020 code.
             Defaults to ``1.0``.
         feature_weight (float): Weight >= 0 of the patch-level term (distance of the discriminator's features).
+            Chosen by us.
             Defaults to ``0.1``.
-        adversarial_weight (float): Weight >= 0 of the adversarial term.
+        adversarial_weight (float): Weight >= 0 of the adversarial term. Chosen by us; 1 in that code.
             Defaults to ``0.01``.
         whole_image_share (float): Share in [0, 1] of synthetic corruptions that cover the whole image; more where a
-            lesion can fill the field of view, as under the protocol ``patch``.
+            lesion can fill the field of view, as under the protocol ``patch``. Chosen by us.
             Defaults to ``0.1``.
         movement (float): Strength >= 0 of the movement of normal images in training (mirrored left to right, turned,
-            scaled, shifted); 0 for none, 1 where every image shows a patch of texture and not a whole anatomy.
+            scaled, shifted); 0 for none, 1 where every image shows a patch of texture and not a whole anatomy. Chosen
+            by us (docs/development.md).
             Defaults to ``2.0``.
         lighting (float): Strength >= 0 of the variation of their light (gain, gamma, uneven light, noise); 0 where
-            absolute brightness tells normal from abnormal, as in a patch that a lesion fills.
+            absolute brightness tells normal from abnormal, as in a patch that a lesion fills. Chosen by us.
             Defaults to ``1.0``.
-        learning_rate (float): Largest step size of Adam; it rises for a twentieth of the training and falls to 0.
+        learning_rate (float): Largest step size of Adam, >= 0; it rises for a twentieth of the training and falls to 0.
+            That of the first author's code, where it is RMSprop's.
             Defaults to ``2e-3``.
-        training_steps (int): Training ends by itself after this many optimiser steps; the trainer's max_epochs,
-            max_steps and max_time may end it sooner.
+        training_steps (int): Training ends by itself after this many optimiser steps, at least 1; the trainer's
+            max_epochs, max_steps and max_time may end it sooner. Chosen by us.
             Defaults to ``3000``.
         pre_processor (PreProcessor | bool): Pre-processor, or whether to use the default (resize to image_size).
             Defaults to ``True``.
@@ -172,6 +182,20 @@ class PatchGan(FittedToWeights):
         visualizer: Visualizer | bool = True,
     ) -> None:
         size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+        at_least = {
+            "pixel_weight": (pixel_weight, 0),
+            "feature_weight": (feature_weight, 0),
+            "adversarial_weight": (adversarial_weight, 0),
+            "movement": (movement, 0),
+            "lighting": (lighting, 0),
+            "learning_rate": (learning_rate, 0),
+            "training_steps": (training_steps, 1),
+        }
+        for name, (value, least) in at_least.items():
+            if not least <= value < math.inf:
+                raise InputError(f"{name}: found {value:g}, expected {least} or more.")
+        if not 0 <= whole_image_share <= 1:
+            raise InputError(f"whole_image_share: found {whole_image_share:g}, expected a share from 0 to 1.")
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
             post_processor=post_processor,

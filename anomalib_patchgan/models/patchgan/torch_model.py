@@ -57,7 +57,8 @@ class PatchGanModel(nn.Module):
         image_size: Height and width in pixels, multiples of the patch size.
         channels: 3, or 1 to average equal (grey) channels first and save the work on copies.
         patch_size: Side of a patch in pixels, a multiple of 8.
-        mask_count: Number K of complementary test-time masks; each hides 1 / K of the patches. 0 hides nothing.
+        mask_count: Number K of complementary test-time masks, at least 2 and at most the number of patches; each hides
+            1 / K of them. 0 hides nothing.
         width: Channels of the reconstructor at a quarter of the resolution.
         ranker_width: Channels of the ranker there.
         discriminator_width: Units of the discriminator's hidden layers.
@@ -69,7 +70,7 @@ class PatchGanModel(nn.Module):
         ranking: Name of a rule in ``RANKINGS``.
 
     Raises:
-        InputError: A size that does not fit, or an unknown name.
+        InputError: A number out of its range, or an unknown name.
     """
 
     masks: Tensor
@@ -100,8 +101,16 @@ class PatchGanModel(nn.Module):
             raise InputError(f"image_size: found {image_size}, expected multiples of the patch size {patch_size}.")
         if channels not in {1, 3}:
             raise InputError(f"channels: found {channels}, expected 1 (grey) or 3.")
-        if mask_count < 0 or mask_count == 1:
-            raise InputError(f"mask_count: found {mask_count}, expected at least 2, or 0 to hide nothing.")
+        rows, columns = (size // patch_size for size in image_size)
+        if mask_count != 0 and not 2 <= mask_count <= rows * columns:
+            raise InputError(
+                f"mask_count: found {mask_count}, expected at least 2 and at most the number of patches "
+                f"({rows * columns}), or 0 to hide nothing."
+            )
+        widths = {"width": width, "ranker_width": ranker_width, "discriminator_width": discriminator_width}
+        for name, units in widths.items():
+            if units < 1:
+                raise InputError(f"{name}: found {units}, expected at least 1.")
         for name, value, known in (("judgement", judgement, JUDGEMENTS), ("ranking", ranking, RANKINGS)):
             if value not in known:
                 raise InputError(f"{name}: found {value!r}, expected one of {', '.join(known)}.")
@@ -109,7 +118,6 @@ class PatchGanModel(nn.Module):
         self.patch_size = patch_size
         self.novelty = novelty
         self.rank = RANKINGS[ranking]
-        rows, columns = (size // patch_size for size in image_size)
         self.reconstructor = MaskedReconstructor(channels, width)
         self.discriminator = PatchDiscriminator(channels, discriminator_width, FEATURES, patch_size, judgement)
         self.feature_novelty = NoveltyDistribution(FEATURES, rows, columns)

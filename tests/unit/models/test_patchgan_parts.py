@@ -349,6 +349,11 @@ def test_the_same_patch_ranks_differently_in_other_surroundings() -> None:
         ({"image_size": (36, 32)}, "image_size"),
         ({"channels": 2}, "channels"),
         ({"mask_count": 1}, "mask_count"),
+        ({"mask_count": 17}, "mask_count"),  # of 16 patches
+        ({"patch_size": 32}, "mask_count"),  # of one patch, which would be hidden whole
+        ({"width": 0}, "width"),
+        ({"ranker_width": 0}, "ranker_width"),
+        ({"discriminator_width": -1}, "discriminator_width"),
         ({"ranking": "best"}, "ranking"),
         ({"judgement": "voxel"}, "judgement"),
     ],

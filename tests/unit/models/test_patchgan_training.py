@@ -3,6 +3,9 @@
 
 """Training Patch-GAN in anomalib's engine: stable, resumable, in 32 bits and in bfloat16."""
 
+import inspect
+import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +15,13 @@ import pytest
 import torch
 from anomalib.data import ImageBatch
 from anomalib.engine import Engine
+from docstring_parser import parse
 from lightning import seed_everything
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 from squares import QUIET, datamodule, folder, raw_scores  # noqa: F401 - a fixture
 
+from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models import PatchGan, PatchScorer
 from anomalib_patchgan.models.components.perception import Perception
 
@@ -44,6 +49,30 @@ class KeepMetrics(Callback):
 
     def on_train_epoch_end(self, trainer: object, pl_module: object) -> None:
         self.epochs.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *((name, (-0.1, math.inf, math.nan)) for name in ("pixel_weight", "feature_weight", "adversarial_weight")),
+        *((name, (-0.1, math.inf, math.nan)) for name in ("movement", "lighting", "learning_rate")),
+        ("whole_image_share", (-0.1, 1.1, math.nan)),
+        ("training_steps", (0, -5)),
+    ],
+)
+def test_an_argument_out_of_range_is_named_in_one_sentence(name: str, values: tuple[float, ...]) -> None:
+    for value in values:
+        with pytest.raises(InputError, match=f"^{name}: found .*, expected .*\\.$"):
+            PatchGan(**(SMALL | PLAIN | {name: value}))
+
+
+def test_every_argument_is_documented_with_its_default() -> None:
+    documented = {argument.arg_name: argument.description for argument in parse(PatchGan.__doc__).params}
+    arguments = inspect.signature(PatchGan).parameters
+    assert documented.keys() == arguments.keys()
+    for name, argument in arguments.items():
+        written = re.search("Defaults to ``(.+)``", documented[name]).group(1)
+        assert written == str(argument.default) or float(written) == argument.default
 
 
 @pytest.mark.parametrize(
