@@ -383,6 +383,12 @@ class PatchGan(FittedToWeights):
             self._seed = torch.initial_seed()
         torch.manual_seed((1_000_003 * self._seed + 2 * step + part + (self.global_rank << 40)) % (1 << 63))
 
+    def on_train_start(self) -> None:
+        """Take no further step where a training is resumed after its last one; what is fitted to it came with it."""
+        if self.trainer.global_step >= self.training_steps:
+            self._fitted_at_step = self.trainer.global_step
+            self.trainer.should_stop = True
+
     def on_train_epoch_start(self) -> None:
         """Seed the order of the images, which is drawn next; in the first epoch of a resumed training it was before."""
         if not self._resumed:

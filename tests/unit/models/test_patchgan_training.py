@@ -258,6 +258,17 @@ def test_training_ends_by_itself_after_its_steps(folder: Path, tmp_path: Path) -
     assert engine.trainer.global_step == 4
 
 
+def test_a_training_resumed_after_its_last_step_leaves_the_model_as_it_was(folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    whole = train(tmp_path, folder, epochs=2, training_steps=4)
+    (finished,) = tmp_path.rglob("*.ckpt")
+    resumed = PatchGan(**SMALL, **PLAIN, training_steps=4)
+    engine = Engine(default_root_dir=tmp_path, max_epochs=50, **QUIET)
+    engine.fit(resumed, datamodule=datamodule(folder), ckpt_path=finished)
+    assert engine.trainer.global_step == 4
+    for (name, first), second in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(first, second), name
+
+
 def test_training_leaves_what_perceives_as_it_came(folder: Path, tmp_path: Path) -> None:  # noqa: F811
     model = train(tmp_path, folder, epochs=1, perceptual=True)
     found, expected = model.model.perception.state_dict(), Perception(8).state_dict()
