@@ -305,11 +305,14 @@ class PatchGan(FittedToWeights):
 
         judged = torch.cat([image, reconstruction.detach(), seen])
         real, fake, damaged = model.discriminator(judged)[0].split(len(image))
-        authenticity_loss = discriminator_loss(real, fake, asked, damaged, corrupted_patches * self.corrupted_fakes)
+        corrupted_patches = corrupted_patches * self.corrupted_fakes
+        authenticity_loss = discriminator_loss(real, fake, asked, damaged, corrupted_patches)
 
         loss = generator_loss + authenticity_loss + ranking_loss
         with torch.no_grad():
-            accuracy = 0.5 * ((real > 0).float().mean() + masked_mean((damaged < 0).float(), corrupted_patches))
+            called_fake = (torch.cat([fake, damaged]) < 0).float()
+            on_fakes = masked_mean(called_fake, torch.cat([asked, corrupted_patches]))
+            accuracy = 0.5 * ((real > 0).float().mean() + on_fakes)
         self.log_dict(
             {
                 "train_loss": loss,

@@ -217,6 +217,29 @@ def test_every_batch_shows_the_adversaries_and_the_ranker_both_kinds_of_images(i
     assert set(kinds[0].tolist()) == {False, True}
 
 
+@pytest.mark.parametrize("corrupted_fakes", [True, False])
+@pytest.mark.parametrize("fooled_by", ["reconstructed", "corrupted", "nothing"])
+def test_the_accuracy_of_the_discriminator_is_that_on_its_own_fakes(
+    corrupted_fakes: bool, fooled_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = PatchGan(**SMALL, **PLAIN, corrupted_fakes=corrupted_fakes, whole_image_share=1.0)
+    logged: dict[str, float] = {}
+    model.log_dict = lambda values, **_: logged.update({name: float(value) for name, value in values.items()})
+
+    def judge(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = torch.ones(len(image), 1, 4, 4)
+        if len(image) == 12:  # real, reconstructed and corrupted ones of a batch's every other image
+            for part, name in ((logits[4:8], "reconstructed"), (logits[8:], "corrupted")):
+                part.fill_(1.0 if name == fooled_by else -1.0)
+        return logits, torch.zeros(len(image), 32, 4, 4)
+
+    monkeypatch.setattr(model.model.discriminator, "forward", judge)
+    model.training_step(ImageBatch(image=0.2 + 0.6 * torch.rand(8, 3, 32, 32)))
+    fooled = fooled_by == "reconstructed" or (fooled_by == "corrupted" and corrupted_fakes)
+    assert (logged["discriminator_accuracy"] < 1) == fooled
+    assert logged["discriminator_accuracy"] >= 0.5
+
+
 def test_batches_that_are_accumulated_are_drawn_differently(folder: Path, tmp_path: Path) -> None:  # noqa: F811
     class Keeping(PatchGan):
         def training_step(self, *args: object, **kwargs: object) -> object:
