@@ -38,7 +38,7 @@ class Observation(NamedTuple):
     """What the networks say of an image, patch by patch.
 
     Attributes:
-        reconstruction: [N, C, H, W] in [0, 1]; each pixel predicted while it was hidden.
+        reconstruction: [N, C, H, W], not clamped to [0, 1]; each pixel predicted while it was hidden.
         features: The image's features, each [N, F, rows, columns]: the discriminator's, and where the model has a
             perception what that makes of it.
         evidence: [N, 5, rows, columns]: mean and peak reconstruction discrepancy (log), negative authenticity logits
@@ -154,7 +154,7 @@ class PatchGanModel(nn.Module):
             image: [N, C, H, W] in [0, 1].
 
         Returns:
-            [N, C, H, W] in [0, 1].
+            [N, C, H, W], not clamped to [0, 1].
         """
         masks = to_pixels(self.masks, self.patch_size)
         count, (channels, height, width) = masks.shape[0], image.shape[1:]
@@ -166,7 +166,7 @@ class PatchGanModel(nn.Module):
         return (output * hidden).sum(dim=1) if count > 1 else output[:, 0]
 
     def reconstructed(self, image: Tensor) -> Tensor:
-        """What a batch as anomalib gives it is reconstructed as: [N, 3, H, W] -> [N, C, H, W], both in [0, 1]."""
+        """What a batch of anomalib is reconstructed as: [N, 3, H, W] in [0, 1] -> [N, C, H, W], not clamped."""
         return self.reconstruct(self.to_channels(image))
 
     def draw_hidden(self, image: Tensor) -> tuple[Tensor, Tensor]:
