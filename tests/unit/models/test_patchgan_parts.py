@@ -58,6 +58,16 @@ def test_complementary_masks_hide_every_cell_exactly_once(rows: int, columns: in
     assert torch.equal(complementary_masks(rows, columns, count).sum(dim=0), torch.ones(1, rows, columns))
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "count"), [(4, 4, 8), (4, 4, 16), (1, 4, 4), (3, 3, 8), (2, 8, 16), (2, 3, 5), (16, 16, 2)]
+)
+def test_no_complementary_mask_hides_nothing_and_what_it_hides_lies_apart(rows: int, columns: int, count: int) -> None:
+    masks = complementary_masks(rows, columns, count).squeeze(1)
+    assert (masks.sum(dim=(1, 2)) > 0).all()
+    assert (masks[:, 1:] * masks[:, :-1]).sum() == 0
+    assert (masks[:, :, 1:] * masks[:, :, :-1]).sum() == 0
+
+
 def test_random_masks_hide_the_declared_share_and_differ_between_images() -> None:
     masks = random_masks(16, 8, 8, 0.25, torch.device("cpu"))
     assert masks.flatten(1).sum(dim=1).tolist() == [16.0] * 16

@@ -12,12 +12,14 @@ def complementary_masks(rows: int, columns: int, count: int) -> Tensor:
     """Share the cells of a grid out among masks, so that every cell is hidden by exactly one of them.
 
     Cell (i, j) belongs to mask ``(i + s j) mod count`` with ``s = max(1, count // 2)``, which keeps cells of one mask
-    apart, so that a hidden cell is surrounded by visible ones.
+    apart, so that a hidden cell is surrounded by visible ones. On grids of fewer rows than that ``s`` is their number,
+    so that no mask is left without a cell.
 
     Args:
         rows: Cells down the image, at least 1.
         columns: Cells across the image, at least 1.
-        count: How many masks; each hides about 1 / count of the image. 0 for one mask that hides nothing.
+        count: How many masks, at most as many as cells; each hides about 1 / count of the image. 0 for one mask that
+            hides nothing.
 
     Returns:
         Float tensor [count, 1, rows, columns] of 0 (visible) and 1 (hidden); it sums to 1 over the first axis, unless
@@ -27,7 +29,7 @@ def complementary_masks(rows: int, columns: int, count: int) -> Tensor:
         return torch.zeros(1, 1, rows, columns)
     row = torch.arange(rows).view(-1, 1)
     column = torch.arange(columns).view(1, -1)
-    owner = (row + max(1, count // 2) * column) % count
+    owner = (row + min(max(1, count // 2), rows) * column) % count
     return torch.stack([(owner == index).float() for index in range(count)]).unsqueeze(1)
 
 
