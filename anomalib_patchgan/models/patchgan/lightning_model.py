@@ -409,8 +409,11 @@ class PatchGan(FittedToWeights):
         checkpoint["patchgan_seed"] = self._seed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the random draws of the training that wrote the checkpoint."""
+        """Go on with the random draws of the training that wrote the checkpoint, where it is resumed."""
         super().on_load_checkpoint(checkpoint)
+        trainer = self._trainer
+        if trainer is None or trainer.state.fn != "fit":
+            return
         self._seed = checkpoint.get("patchgan_seed")
         if self._seed is not None:
             self._resumed = True

@@ -292,6 +292,27 @@ def test_a_training_resumed_after_its_last_step_leaves_the_model_as_it_was(folde
         assert torch.equal(first, second), name
 
 
+def test_only_a_training_that_is_resumed_goes_on_with_the_random_draws_of_its_checkpoint(
+    folder: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    seed_everything(3, verbose=False)
+    train(tmp_path, folder, epochs=1)
+    (path,) = tmp_path.rglob("*.ckpt")
+    torch.manual_seed(5)
+    model = PatchGan.load_from_checkpoint(path)
+    Engine(default_root_dir=tmp_path, **QUIET).predict(model, data_path=folder / "test", ckpt_path=path)
+    assert torch.initial_seed() == 5
+    # Trained on from there, it draws by the seed of today.
+    seeds = []
+    for seed in (5, 6):
+        again = PatchGan.load_from_checkpoint(path)
+        torch.manual_seed(seed)
+        Engine(default_root_dir=tmp_path, max_epochs=1, **QUIET).fit(again, datamodule=datamodule(folder))
+        seeds.append(torch.initial_seed())
+    assert seeds[0] != seeds[1]
+
+
 def test_training_leaves_what_perceives_as_it_came(folder: Path, tmp_path: Path) -> None:  # noqa: F811
     model = train(tmp_path, folder, epochs=1, perceptual=True)
     found, expected = model.model.perception.state_dict(), Perception(8).state_dict()
