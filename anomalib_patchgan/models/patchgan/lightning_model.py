@@ -18,12 +18,12 @@ from anomalib.visualization import Visualizer
 from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.models.components.precision import full_precision
+from anomalib_patchgan.models.components.resizing import ResizingPreProcessor
 from anomalib_patchgan.models.components.scoring import FittedToWeights
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patchgan.components.masks import to_pixels
@@ -231,8 +231,8 @@ class PatchGan(FittedToWeights):
 
     @staticmethod
     def configure_pre_processor(image_size: tuple[int, int] | None = None) -> PreProcessor:
-        """Resize only: the networks take [0, 1]. Not antialiased, so that training and the exported graph agree."""
-        return PreProcessor(transform=Compose([Resize(image_size or (128, 128), antialias=False)]))
+        """Resize only, antialiased: the networks take [0, 1]."""
+        return ResizingPreProcessor(image_size or (128, 128))
 
     def configure_post_processor(self) -> PostProcessor:
         """Calibrated scores that keep the ranking, and a threshold from normal images alone."""
