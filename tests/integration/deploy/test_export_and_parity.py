@@ -39,7 +39,7 @@ def test_the_metadata_say_what_the_model_is(exported, model):
     assert identity.arguments["width"] == 8
     assert (identity.precision, identity.inference_precision) == ("int8", "f32")
     assert identity.raw_image_threshold == pytest.approx(float(model.post_processor.image_threshold))
-    assert identity.preparation == {"kind": "raster", "image_size": [32, 32], "intensity_range": None, "aliased": True}
+    assert identity.preparation == {"kind": "raster", "image_size": [32, 32], "intensity_range": None, "aliased": False}
     assert identity.packages["openvino"] == openvino.__version__.split("-")[0]
     # Any other reader of OpenVINO models sees it too.
     assert json.loads(str(graph.get_rt_info(["anomalib_patchgan", "precision"]).value)) == "int8"
