@@ -365,10 +365,5 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
 
 
-def _listed(value: Any) -> Any:
-    """A value as JSON gives it back."""
-    return [_listed(item) for item in value] if isinstance(value, list | tuple) else value
-
-
 def _or_undecided(threshold: float) -> float:
     return _UNDECIDED if math.isnan(threshold) else threshold
