@@ -29,7 +29,7 @@ from jsonargparse import ArgumentParser, Namespace
 from anomalib_patchgan import __version__
 from anomalib_patchgan.construction import build_datamodule
 from anomalib_patchgan.deploy import commands as deployment
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.errors import InputError, sentence
 from anomalib_patchgan.outputs import check_folder, make_room, write_text
 from anomalib_patchgan.quiet import without_warnings
 
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return INPUT_ERROR_STATUS
     except ArgumentError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         return INPUT_ERROR_STATUS
     except OSError as error:
         if error.errno not in _NO_ROOM + _OF_THE_PATH:

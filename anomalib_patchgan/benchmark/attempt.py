@@ -14,8 +14,7 @@ from typing import Any
 from anomalib_patchgan.benchmark.environment import describe_environment
 from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.progress import Track
-from anomalib_patchgan.benchmark.suite import sentence
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.errors import InputError, sentence
 from anomalib_patchgan.quiet import without_warnings
 from anomalib_patchgan.store import Run
 

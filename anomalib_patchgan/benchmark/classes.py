@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.errors import InputError, sentence
 from anomalib_patchgan.quiet import without_warnings
 
 
@@ -68,7 +68,7 @@ class Blueprint:
             # A copy, since jsonargparse writes into nested mappings, and keys of jobs are made from these arguments.
             self._namespace = self._parser.parse_object({"built": deepcopy(arguments)})
         except ArgumentError as error:
-            message = " ".join(str(error).split()).replace("built.", "")
+            message = sentence(error).replace("built.", "")
             raise InputError(f"{where}.init_args does not fit {class_path}: {message}") from error
 
     def build(self) -> Any:

@@ -17,8 +17,8 @@ from anomalib_patchgan.benchmark.overhead import Overhead
 from anomalib_patchgan.benchmark.plan import DataSummary, Job, describe_plan, make_jobs, unmeasured_jobs
 from anomalib_patchgan.benchmark.progress import ProgressDisplay, make_display
 from anomalib_patchgan.benchmark.runners import Runner
-from anomalib_patchgan.benchmark.suite import Suite, sentence
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.benchmark.suite import Suite
+from anomalib_patchgan.errors import InputError, sentence
 from anomalib_patchgan.store import CannotWriteError, Run, Store
 
 TO_RUN = "to run"

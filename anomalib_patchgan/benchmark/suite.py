@@ -17,7 +17,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from anomalib_patchgan.benchmark.suite_yaml import dump_yaml, load_yaml
 from anomalib_patchgan.data.artefacts import ARTEFACTS, SEVERITIES
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.errors import InputError, sentence
 
 Role = Literal["method", "comparator", "trivial", "control"]
 
@@ -338,11 +338,6 @@ def dump_suite(suite: Suite) -> str:
     """A suite as YAML that reads back as the same suite."""
     content = asdict(suite) | {key: None if (value := getattr(suite, key)) is None else str(value) for key in _FOLDERS}
     return dump_yaml(content)
-
-
-def sentence(error: BaseException) -> str:
-    """The message of an exception on one line."""
-    return " ".join(str(error).split())
 
 
 def _set_leaf(content: dict[str, Any], section: str, target: str, text: str) -> None:

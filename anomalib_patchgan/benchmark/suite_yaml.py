@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.errors import InputError, sentence
 
 
 class _SuiteLoader(yaml.SafeLoader):
@@ -50,7 +50,7 @@ def load_yaml(text: str) -> Any:
     try:
         return _unshared(yaml.load(text, Loader=_SuiteLoader))  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
-        raise InputError(f"it is not YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"it is not YAML: {sentence(error)}") from error
     except RecursionError as error:
         raise InputError("an anchor holds itself, or mappings lie too deep in each other.") from error
 

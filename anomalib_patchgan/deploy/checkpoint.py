@@ -13,7 +13,7 @@ import torch
 from anomalib.models import AnomalibModule
 from anomalib.post_processing import PostProcessor
 
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.errors import InputError, sentence
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.quiet import quiet
 
@@ -50,7 +50,7 @@ def load_trained(class_path: str, checkpoint: Path) -> AnomalibModule:
     except InputError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = sentence(error)[:200]
         raise InputError(f"{checkpoint}: found no checkpoint of {class_name} ({reason}), expected one.") from error
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.errors import InputError, sentence
 from anomalib_patchgan.store.files import (
     REMOVE_FOLDER,
     CannotWriteError,
@@ -207,7 +207,7 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({' '.join(str(error).split())}); {REMOVE_FOLDER}.") from error
+        raise InputError(f"{path} cannot be read ({sentence(error)}); {REMOVE_FOLDER}.") from error
 
 
 def _array(folder: Path, name: str) -> np.ndarray | None:

@@ -19,8 +19,8 @@ from anomalib_patchgan.benchmark.datasets import record_key
 from anomalib_patchgan.benchmark.fingerprint import job_source_digest, package_versions
 from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.progress import ProgressDisplay
-from anomalib_patchgan.benchmark.suite import DataEntry, sentence
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.benchmark.suite import DataEntry
+from anomalib_patchgan.errors import InputError, sentence
 from anomalib_patchgan.store import Run
 
 # How often a job is started whose worker or node is lost.
