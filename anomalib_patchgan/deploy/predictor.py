@@ -35,7 +35,10 @@ _BATCHES = {"throughput": 16, "latency": 1}
 _VOLUMES_ALIVE, _VOLUMES_AHEAD = 2, 1
 # Images differ in size: their pixels take no more than this while they are scored or written, unless one alone does.
 _BYTES_ALIVE = 256 * 2**20
-_IMAGES_AHEAD_PER_CORE = 1
+_READS_AHEAD_PER_CORE = 1
+# Small images are read many at a time, since to hand one over costs about as much as to decode it. Files that are
+# together no larger than this, so that a photograph of some size is read alone.
+_BYTES_READ_TOGETHER = 2**20
 # Seconds after which one who waits for room looks whether an inference has failed.
 _PATIENCE = 1.0
 # What one input's name or one of its files can be at fault for; anything else of the kind is the folder's.
@@ -241,6 +244,37 @@ class _Work:
     outputs: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
+_Read = tuple[PreparedInput, Iterator["NDArray[np.float32]"]]
+
+
+def _read_together(sources: Sequence[Source], most: int) -> Iterator[list[Source]]:
+    """Cut a list into parts that are read in one go.
+
+    Args:
+        sources: Inputs.
+        most: How many at most.
+    """
+    together: list[Source] = []
+    size = 0
+    for source in sources:
+        own = _size_of(source)
+        if together and (len(together) == most or size + own > _BYTES_READ_TOGETHER):
+            yield together
+            together, size = [], 0
+        together.append(source)
+        size += own
+    if together:
+        yield together
+
+
+def _size_of(source: Source) -> int:
+    """Bytes of its files; 0 where they cannot be looked at, which reading will tell."""
+    try:
+        return sum(path.stat().st_size for path in source.files)
+    except OSError:
+        return 0
+
+
 class _Flow:
     """Reads ahead, fills batches, and hands over to the writers what is complete."""
 
@@ -261,7 +295,8 @@ class _Flow:
         self.first_at: float | None = None
         volumes = bool(predictor.preparation.modalities)
         cores = available_cores()
-        self._ahead = _VOLUMES_AHEAD if volumes else _IMAGES_AHEAD_PER_CORE * cores
+        self._ahead = _VOLUMES_AHEAD if volumes else _READS_AHEAD_PER_CORE * cores
+        self._most_read_together = 1 if volumes else predictor.batch_size
         self._most_alive = _VOLUMES_ALIVE if volumes else predictor.batch_size * (len(self._queue) + 2)
         self._alive, self._bytes_alive = 0, 0
         self._room = threading.Condition()
@@ -270,17 +305,15 @@ class _Flow:
 
     def run(self, sources: Sequence[Source]) -> None:
         try:
-            for source, future in self._read_ahead(sources):
+            for source, outcome in self._read_ahead(sources):
                 self._raise_error()
-                try:
-                    prepared, images = future.result()
-                except InputError as error:
-                    self._fail(source, str(error))
-                except Exception as error:  # noqa: BLE001 - whatever a damaged file does to its reader, others go on
-                    found = f"{type(error).__name__} ({error})"
+                if isinstance(outcome, InputError):
+                    self._fail(source, str(outcome))
+                elif isinstance(outcome, Exception):
+                    found = f"{type(outcome).__name__} ({outcome})"
                     self._fail(source, f"{source.files[0]}: found {found}, expected a readable file.")
                 else:
-                    self._enter(source, prepared, images)
+                    self._enter(source, *outcome)
             self._start_batch()
             self._queue.wait_all()
         finally:
@@ -293,16 +326,25 @@ class _Flow:
                 del self._queue
         self._raise_error()
 
-    def _read_ahead(self, sources: Sequence[Source]) -> Iterator[tuple[Source, Future[Any]]]:
-        pending: deque[tuple[Source, Future[Any]]] = deque()
-        for source in sources:
-            pending.append((source, self._readers.submit(self._read, source)))
+    def _read_ahead(self, sources: Sequence[Source]) -> Iterator[tuple[Source, _Read | Exception]]:
+        pending: deque[Future[list[tuple[Source, _Read | Exception]]]] = deque()
+        for together in _read_together(sources, self._most_read_together):
+            pending.append(self._readers.submit(self._read_each, together))
             if len(pending) > self._ahead:
-                yield pending.popleft()
+                yield from pending.popleft().result()
         while pending:
-            yield pending.popleft()
+            yield from pending.popleft().result()
 
-    def _read(self, source: Source) -> tuple[PreparedInput, Iterator[NDArray[np.float32]]]:
+    def _read_each(self, sources: Sequence[Source]) -> list[tuple[Source, _Read | Exception]]:
+        outcomes: list[tuple[Source, _Read | Exception]] = []
+        for source in sources:
+            try:
+                outcomes.append((source, self._read(source)))
+            except Exception as error:  # noqa: BLE001 - whatever a damaged file does to its reader, others go on
+                outcomes.append((source, error))
+        return outcomes
+
+    def _read(self, source: Source) -> _Read:
         if source.problem:
             raise InputError(source.problem)
         prepared = self._predictor.preparation.open(source.files)
@@ -340,15 +382,22 @@ class _Flow:
             self._queue.start_async({0: self._batch}, slots)  # copies the batch
 
     def _collect(self, request: openvino.InferRequest, slots: list[tuple[_Work, int]]) -> None:
-        """Take the results of a batch; runs in a thread of OpenVINO."""
+        """Take the results of a batch; runs in a thread of OpenVINO, which computes nothing meanwhile."""
         try:
             outputs = self._predictor._outputs(request, len(slots))  # noqa: SLF001
+            self._writers.submit(self._hand_out, outputs, slots)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            self._error = self._error or error
+
+    def _hand_out(self, outputs: dict[str, NDArray[Any]], slots: list[tuple[_Work, int]]) -> None:
+        """Give each input its part of a batch, and finish those that have all of theirs."""
+        try:
             for row, (work, index) in enumerate(slots):
                 with self._lock:
                     work.outputs[index] = {name: values[row] for name, values in outputs.items()}
                     complete = len(work.outputs) == len(work.prepared.tiles)
                 if complete:
-                    self._writers.submit(self._finish, work)
+                    self._finish(work)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._error = self._error or error
 

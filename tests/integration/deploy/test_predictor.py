@@ -195,6 +195,25 @@ def test_an_inference_that_fails_ends_the_prediction(exported, picture_folder, t
     assert message in error
 
 
+def test_small_files_are_read_together_and_a_large_one_alone(exported, picture_folder, tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for index in range(9):
+        shutil.copy(picture_folder / "00.png", folder / f"{index}.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)).save(folder / "4.png")
+    assert (folder / "4.png").stat().st_size > 2**20
+    read = []
+    whole = predictor_module._Flow._read_each
+    monkeypatch.setattr(
+        predictor_module._Flow,
+        "_read_each",
+        lambda flow, sources: read.append([each.name for each in sources]) or whole(flow, sources),
+    )
+    summary = Predictor(exported["fp32"], batch_size=3).predict([folder], tmp_path / "out", write=())
+    assert summary.done == 9
+    assert sorted(read) == [["0.png", "1.png", "2.png"], ["3.png"], ["4.png"], ["5.png", "6.png", "7.png"], ["8.png"]]
+
+
 def test_what_is_no_image_is_listed_and_the_others_are_done(predictor, picture_folder, tmp_path):
     folder = tmp_path / "in"
     shutil.copytree(picture_folder, folder)
