@@ -37,8 +37,8 @@ _VOLUMES_ALIVE, _VOLUMES_AHEAD = 2, 1
 _BYTES_ALIVE = 256 * 2**20
 _READS_AHEAD_PER_CORE = 1
 # Small images are read many at a time, since to hand one over costs about as much as to decode it. Files that are
-# together no larger than this, so that a photograph of some size is read alone.
-_BYTES_READ_TOGETHER = 2**20
+# together no larger than this, so that an image of some size is read alone and few pixels are ahead of inference.
+_BYTES_READ_TOGETHER = 2**18
 # Seconds after which one who waits for room looks whether an inference has failed.
 _PATIENCE = 1.0
 # What one input's name or one of its files can be at fault for; anything else of the kind is the folder's.

@@ -201,7 +201,7 @@ def test_small_files_are_read_together_and_a_large_one_alone(exported, picture_f
     for index in range(9):
         shutil.copy(picture_folder / "00.png", folder / f"{index}.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)).save(folder / "4.png")
-    assert (folder / "4.png").stat().st_size > 2**20
+    assert (folder / "4.png").stat().st_size > predictor_module._BYTES_READ_TOGETHER
     read = []
     whole = predictor_module._Flow._read_each
     monkeypatch.setattr(

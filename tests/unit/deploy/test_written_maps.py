@@ -11,7 +11,7 @@ from anomalib_patchgan.deploy.preparation import RasterPreparation
 from anomalib_patchgan.deploy.results import MapWriter
 
 
-# Pillow cuts the pixels of a TIFF file into strips of 64 KiB, and pads what is odd.
+# Pillow cuts the pixels of a TIFF file into strips of 64 KiB.
 @pytest.mark.parametrize("shape", [(16, 17), (128, 128), (301, 403), (1001, 1003)])
 def test_a_map_is_read_as_it_was_written(tmp_path, shape):
     Image.new("L", shape[::-1], 7).save(tmp_path / "picture.png")
