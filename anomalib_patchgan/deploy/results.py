@@ -277,7 +277,8 @@ class MapWriter:
     def _write_image(self, name: str, codes: NDArray[np.uint16], mask: NDArray[np.bool_]) -> None:
         if "maps" in self.kinds:
             # A PNG of 16 bits would be an eighth smaller and take ten times as long to write.
-            write_whole(self.folder / "maps" / f"{name}.tif", _tiff_head(codes.shape) + codes.astype("<u2").tobytes())
+            pixels = codes.astype("<u2", copy=False).tobytes()
+            write_whole(self.folder / "maps" / f"{name}.tif", _tiff_head(codes.shape) + pixels)
         if "masks" in self.kinds:
             write_png(self.folder / "masks" / f"{name}.png", mask.astype(np.uint8) * np.uint8(255))
 
