@@ -97,7 +97,8 @@ def draw_subjects(subject_ids: Sequence[str], draws: int = DRAWS) -> SubjectDraw
 def auroc_draws(labels: ArrayLike, scores: ArrayLike, draws: SubjectDraws) -> NDArray[np.float64]:
     """Image AUROC in every draw.
 
-    The samples are sorted once; a draw only changes how often each counts, so its AUROC is one weighted cumulative sum.
+    The normal samples are sorted once; a draw only changes how often each counts, so its AUROC is one weighted
+    cumulative sum, looked up where the abnormal ones lie.
 
     Args:
         labels: [N], 0 or 1.
@@ -110,20 +111,22 @@ def auroc_draws(labels: ArrayLike, scores: ArrayLike, draws: SubjectDraws) -> ND
     label_array, score_array = checked(labels, scores)
     if draws.subject_of_sample.size != label_array.size:
         raise InputError(f"draws: found {draws.subject_of_sample.size} samples, expected {label_array.size}.")
-    order = np.argsort(score_array, kind="stable")
-    ordered = score_array[order]
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    abnormal = label_array[order] == 1
-    subjects = draws.subject_of_sample[order]
+    abnormal = label_array == 1
+    order = np.argsort(score_array[~abnormal], kind="stable")
+    normal_scores = score_array[~abnormal][order]
+    normal_subjects = draws.subject_of_sample[~abnormal][order]
+    abnormal_subjects = draws.subject_of_sample[abnormal]
+    # A pair is won above, half won at equal scores: half of the normals below and half of those not above are won.
+    below, not_above = (np.searchsorted(normal_scores, score_array[abnormal], side) for side in ("left", "right"))
     result = np.empty(len(draws.counts))
     rows = max(1, _BLOCK // label_array.size)
     for first in range(0, len(draws.counts), rows):
-        weights = draws.counts[first : first + rows].astype(np.float64)[:, subjects]
-        abnormal_weights = np.add.reduceat(weights * abnormal, starts, axis=1)
-        normal_weights = np.add.reduceat(weights * ~abnormal, starts, axis=1)
-        normal_below = np.cumsum(normal_weights, axis=1) - 0.5 * normal_weights
-        pairs = abnormal_weights.sum(axis=1) * normal_weights.sum(axis=1)
-        wins = np.einsum("ij,ij->i", abnormal_weights, normal_below)
+        counts = draws.counts[first : first + rows].astype(np.float64)
+        weights = counts[:, abnormal_subjects]
+        passed = np.zeros((len(counts), normal_subjects.size + 1))
+        np.cumsum(counts[:, normal_subjects], axis=1, out=passed[:, 1:])
+        pairs = weights.sum(axis=1) * passed[:, -1]
+        wins = 0.5 * np.einsum("ij,ij->i", weights, passed[:, below] + passed[:, not_above])
         result[first : first + rows] = np.divide(wins, pairs, out=np.full(len(wins), np.nan), where=pairs > 0)
     return result
 
