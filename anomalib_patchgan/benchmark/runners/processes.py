@@ -170,6 +170,7 @@ def _work(connection: Connection, attempt: Attempt, folder: Path, crash_log: Pat
     # Ctrl-C reaches every process of a terminal; the parent alone decides what becomes of its children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _keep_no_semaphore()
     # What a killed child leaves behind lies where the parent cleans up.
     tempfile.tempdir = str(folder)
     with crash_log.open("w", encoding="utf-8") as log:
@@ -178,6 +179,14 @@ def _work(connection: Connection, attempt: Attempt, folder: Path, crash_log: Pat
             while True:
                 job = connection.recv()
                 connection.send(attempt(job, lambda *step: connection.send(step)))
+
+
+def _keep_no_semaphore() -> None:
+    # tqdm's bars, shown or not, share one among processes. A child that is killed leaves it, and Python warns of that.
+    with suppress(ImportError):
+        from tqdm import tqdm
+
+        tqdm.set_lock(threading.RLock())
 
 
 def _end_with_parent() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from anomalib_patchgan.benchmark.plan import Job
 from anomalib_patchgan.benchmark.progress import LineDisplay
@@ -44,6 +45,8 @@ def pretend(job: Job, track) -> Run:
     started = time.monotonic()
     track("epoch", 1, 3)
     arguments = job.model_arguments
+    if "bar" in arguments:
+        list(tqdm(range(3), disable=True))
     if "process" in arguments:
         (Path(arguments["process"]) / f"{job.seed}").write_text(str(os.getpid()))
     if "signal" in arguments:
@@ -102,5 +105,5 @@ if __name__ == "__main__":
 
     from anomalib_patchgan.benchmark.runners import ProcessRunner
 
-    jobs = [make_job(number, seconds=600.0, process=sys.argv[1]) for number in range(2)]
+    jobs = [make_job(number, seconds=600.0, bar=True, process=sys.argv[1]) for number in range(2)]
     list(ProcessRunner(2).run(importable, jobs, LineDisplay()))

@@ -101,6 +101,7 @@ def test_children_end_with_a_suite_that_is_stopped_or_killed(tmp_path, sent):
     suite = subprocess.Popen(
         [sys.executable, pretended_jobs.__file__, str(tmp_path)],
         env=environment,
+        stderr=subprocess.PIPE,
         # What is started in the background of a shell does not see Ctrl-C.
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
@@ -109,6 +110,8 @@ def test_children_end_with_a_suite_that_is_stopped_or_killed(tmp_path, sent):
         wait_for(lambda: len([path for path in tmp_path.iterdir() if path.read_text()]) == expected)
         suite.send_signal(sent)
         assert suite.wait(timeout=30) != 0
+        # Ends with the last process that could write to it.
+        assert b"leaked" not in suite.communicate(timeout=30)[1]
     finally:
         suite.kill()
     wait_for(lambda: not any(alive(int(path.read_text())) for path in tmp_path.iterdir()), seconds=30)
