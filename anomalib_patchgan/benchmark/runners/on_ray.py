@@ -25,6 +25,8 @@ from anomalib_patchgan.store import Run
 
 # How often a job is started whose worker or node is lost.
 _ATTEMPTS = 4
+# When no job has ended for so long, it is looked whether each still has a node that can hold it.
+_LOOK_SECONDS = 600
 # What the console script sets for itself, workers need too.
 _ENVIRONMENT = ("OMP_WAIT_POLICY", "HF_HUB_OFFLINE", "TQDM_DISABLE")
 
@@ -48,7 +50,8 @@ class RayRunner:
     """Runs jobs on a Ray cluster.
 
     A job takes as many CPUs as the plan gives it threads, and as many GPUs as its trainer asks for devices of
-    ``accelerator: gpu``. One whose worker or node is lost starts again elsewhere; one that runs out of memory does not.
+    ``accelerator: gpu``. One whose worker or node is lost starts again elsewhere; one that runs out of memory does not,
+    and one that no node can hold any more fails after ten minutes or more in which a node may come back.
 
     Args:
         ray_address: Address of the cluster, such as ``auto`` or ``ray://head:10001``; when not given, that in the
@@ -92,9 +95,19 @@ def _run_all(ray: Any, attempt: Attempt, jobs: Sequence[Job], display: ProgressD
         ray.exceptions.ObjectLostError,
     )
     running: dict[Any, tuple[Job, int]] = {_submit(ray, attempt, job): (job, 1) for job in jobs}
+    stranded: set[Any] = set()
     try:
         while running:
-            (reference,), _ = ray.wait(list(running), num_returns=1)
+            ended, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
+            if not ended:
+                before, stranded = stranded, {one for one, (job, _) in running.items() if not _fits(ray, job)}
+                for reference in before & stranded:
+                    job, _ = running.pop(reference)
+                    ray.cancel(reference, force=True)
+                    needed = _in_words(resources(job))
+                    yield failed_run(job, f"No node of the cluster is left that has the {needed} of the job.", None)
+                continue
+            (reference,) = ended
             job, attempts = running.pop(reference)
             try:
                 yield ray.get(reference)
@@ -154,12 +167,23 @@ def _source(job: Job) -> str:
 
 
 def _check_fits(ray: Any, job: Job) -> None:
-    needed = resources(job)
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in nodes):
-        offered = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
-        asked = f"{needed['CPU']:g} CPUs and {needed['GPU']:g} GPUs"
+    if not _fits(ray, job):
+        offered = "; ".join(_in_words(node) for node in _living_nodes(ray))
+        asked = _in_words(resources(job))
         raise InputError(f"{job.title} needs {asked} on one node; those of the cluster have {offered}.")
+
+
+def _fits(ray: Any, job: Job) -> bool:
+    needed = resources(job)
+    return any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in _living_nodes(ray))
+
+
+def _living_nodes(ray: Any) -> list[dict[str, float]]:
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _in_words(amounts: dict[str, float]) -> str:
+    return f"{amounts.get('CPU', 0):g} CPUs and {amounts.get('GPU', 0):g} GPUs"
 
 
 def _connect(ray: Any, address: str | None) -> None:

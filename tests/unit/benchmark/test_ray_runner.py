@@ -119,6 +119,23 @@ def test_job_that_no_node_can_hold_is_a_sentence(cluster, tmp_path):
 
 
 @pytest.mark.slow
+def test_job_whose_only_node_is_lost_fails_and_the_others_end(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(on_ray, "_LOOK_SECONDS", 1)
+    node = cluster.add_node(num_cpus=1, num_gpus=1)
+    cluster.wait_for_nodes()
+    signed = tmp_path / "signed"
+    signed.mkdir()
+    needy, other = jobs_on(tmp_path / "data", signed=str(signed))[:2]
+    needy = replace(needy, trainer={"accelerator": "gpu"}, model_arguments=needy.model_arguments | {"seconds": 600.0})
+    killer = threading.Thread(target=kill_when_busy, args=(cluster, node, signed))
+    killer.start()
+    runs = {run.seed: run for run in RayRunner(cluster.address).run(pretend_and_sign, [needy, other], Listener())}
+    killer.join()
+    assert runs[1].status == "finished"
+    assert runs[0].error == "No node of the cluster is left that has the 1 CPUs and 1 GPUs of the job."
+
+
+@pytest.mark.slow
 def test_kill_is_handled_while_jobs_run_there_as_it_was_before(cluster, tmp_path):
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
