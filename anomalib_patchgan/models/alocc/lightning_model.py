@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from anomalib_patchgan.models.alocc.torch_model import AloccModel, discriminator_loss
 from anomalib_patchgan.models.components.learned import Learned
+from anomalib_patchgan.models.components.ranges import check_at_least
 
 
 class Alocc(Learned):
@@ -25,14 +26,14 @@ class Alocc(Learned):
     Args:
         image_size (int): Side that images are resized to, in pixels, a multiple of 16.
             Defaults to ``64``.
-        width (int): Channels after the first halving of the resolution. Chosen by us.
+        width (int): Channels after the first halving of the resolution, at least 1. Chosen by us.
             Defaults to ``32``.
         noise (float): Standard deviation of the noise on the refiner's input in training, >= 0. Chosen by us.
             Defaults to ``0.1``.
         reconstruction_weight (float): Weight >= 0 of the squared error beside the adversarial term, in the refiner's
             loss and in the score; 0 is the publication's score, D(R(x)) alone. Chosen by us.
             Defaults to ``50.0``.
-        learning_rate (float): Step size of both Adams (betas 0.5, 0.999). Chosen by us.
+        learning_rate (float): Step size >= 0 of both Adams (betas 0.5, 0.999). Chosen by us.
             Defaults to ``2e-4``.
         pre_processor (PreProcessor | bool): Pre-processor, or whether to use the default (resize to image_size).
             Defaults to ``True``.
@@ -44,7 +45,7 @@ class Alocc(Learned):
             Defaults to ``True``.
 
     Raises:
-        InputError: An image size that does not fit.
+        InputError: An argument out of its range; the sentence names it.
     """
 
     model: AloccModel
@@ -61,6 +62,8 @@ class Alocc(Learned):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
+        check_at_least(0, noise=noise, reconstruction_weight=reconstruction_weight, learning_rate=learning_rate)
+        check_at_least(1, width=width)
         super().__init__(image_size, pre_processor, post_processor, evaluator, visualizer)
         self.model = AloccModel(image_size, width, reconstruction_weight)
         self.noise = noise

@@ -14,8 +14,10 @@ from anomalib.visualization import Visualizer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch.nn import functional
 
+from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.learned import Learned
-from anomalib_patchgan.models.convolutional_autoencoder.torch_model import ConvolutionalAutoencoderModel
+from anomalib_patchgan.models.components.ranges import check_at_least
+from anomalib_patchgan.models.convolutional_autoencoder.torch_model import STEP, ConvolutionalAutoencoderModel
 
 
 class ConvolutionalAutoencoder(Learned):
@@ -24,11 +26,12 @@ class ConvolutionalAutoencoder(Learned):
     Args:
         image_size (int): Side that images are resized to, in pixels, a multiple of 8.
             Defaults to ``64``.
-        width (int): Channels after the first halving of the resolution.
+        width (int): Channels after the first halving of the resolution, at least 1.
             Defaults to ``32``.
-        latent_channels (int): Channels of the bottleneck at an eighth of the resolution; 8 keeps 1 / 24 of the values.
+        latent_channels (int): Channels of the bottleneck at an eighth of the resolution, at least 1; 8 keeps 1 / 24 of
+            the values.
             Defaults to ``8``.
-        learning_rate (float): Step size of Adam.
+        learning_rate (float): Step size >= 0 of Adam.
             Defaults to ``1e-3``.
         pre_processor (PreProcessor | bool): Pre-processor, or whether to use the default (resize to image_size).
             Defaults to ``True``.
@@ -38,6 +41,9 @@ class ConvolutionalAutoencoder(Learned):
             Defaults to ``True``.
         visualizer (Visualizer | bool): Visualizer, or whether to use anomalib's default.
             Defaults to ``True``.
+
+    Raises:
+        InputError: An argument out of its range; the sentence names it.
     """
 
     model: ConvolutionalAutoencoderModel
@@ -53,6 +59,10 @@ class ConvolutionalAutoencoder(Learned):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
+        if image_size < STEP or image_size % STEP:
+            raise InputError(f"image_size: found {image_size}, expected a multiple of {STEP}.")
+        check_at_least(1, width=width, latent_channels=latent_channels)
+        check_at_least(0, learning_rate=learning_rate)
         super().__init__(image_size, pre_processor, post_processor, evaluator, visualizer)
         self.model = ConvolutionalAutoencoderModel(width, latent_channels)
         self.learning_rate = learning_rate

@@ -7,6 +7,9 @@ from anomalib.data import InferenceBatch
 from torch import Tensor, nn
 from torch.nn import functional
 
+STEP = 8
+"""The side of an image is a multiple of it."""
+
 
 def convolution(before: int, after: int, stride: int) -> nn.Sequential:
     """3x3 convolution, batch normalisation, leaky ReLU."""

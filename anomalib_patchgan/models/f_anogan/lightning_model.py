@@ -14,7 +14,9 @@ from anomalib.visualization import Visualizer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
 
+from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.learned import Learned
+from anomalib_patchgan.models.components.ranges import check_at_least
 from anomalib_patchgan.models.f_anogan.torch_model import FAnoGanModel
 
 
@@ -28,21 +30,21 @@ class FAnoGan(Learned):
     Args:
         image_size (int): Side that images are resized to, in pixels: 16, 32, 64, 128 or 256.
             Defaults to ``64``.
-        width (int): Channels at half the resolution. Chosen by us.
+        width (int): Channels at half the resolution, at least 1. Chosen by us.
             Defaults to ``32``.
-        latent_size (int): Length of the latent vector.
+        latent_size (int): Length of the latent vector, at least 1.
             Defaults to ``128``.
         gan_share (float): Share of the training that generator and critic get, in (0, 1). Chosen by us.
             Defaults to ``0.7``.
-        critic_steps (int): Steps of the critic to one of the generator.
+        critic_steps (int): Steps of the critic to one of the generator, at least 1.
             Defaults to ``5``.
-        penalty_weight (float): Weight of the gradient penalty.
+        penalty_weight (float): Weight >= 0 of the gradient penalty.
             Defaults to ``10.0``.
-        feature_weight (float): Weight (kappa) of the feature residual beside the image residual.
+        feature_weight (float): Weight (kappa) >= 0 of the feature residual beside the image residual.
             Defaults to ``1.0``.
-        learning_rate (float): Step size of the Adams (betas 0, 0.9) of generator and critic.
+        learning_rate (float): Step size >= 0 of the Adams (betas 0, 0.9) of generator and critic.
             Defaults to ``1e-4``.
-        encoder_learning_rate (float): Step size of the Adam of the encoder. Chosen by us.
+        encoder_learning_rate (float): Step size >= 0 of the Adam of the encoder. Chosen by us.
             Defaults to ``1e-3``.
         pre_processor (PreProcessor | bool): Pre-processor, or whether to use the default (resize to image_size).
             Defaults to ``True``.
@@ -54,7 +56,7 @@ class FAnoGan(Learned):
             Defaults to ``True``.
 
     Raises:
-        InputError: An image size that does not fit.
+        InputError: An argument out of its range; the sentence names it.
     """
 
     model: FAnoGanModel
@@ -75,6 +77,16 @@ class FAnoGan(Learned):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
+        if not 0 < gan_share < 1:
+            raise InputError(f"gan_share: found {gan_share:g}, expected a share between 0 and 1.")
+        check_at_least(1, width=width, latent_size=latent_size, critic_steps=critic_steps)
+        check_at_least(
+            0,
+            penalty_weight=penalty_weight,
+            feature_weight=feature_weight,
+            learning_rate=learning_rate,
+            encoder_learning_rate=encoder_learning_rate,
+        )
         super().__init__(image_size, pre_processor, post_processor, evaluator, visualizer)
         self.model = FAnoGanModel(image_size, width, latent_size, feature_weight)
         self.gan_share = gan_share

@@ -19,6 +19,7 @@ from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.learned import Learned
 from anomalib_patchgan.models.components.precision import full_precision
+from anomalib_patchgan.models.components.ranges import check_at_least, check_share
 from anomalib_patchgan.models.components.variation import move, relight
 from anomalib_patchgan.models.patch_scorer.torch_model import PATCH, PatchScorerModel
 
@@ -49,7 +50,7 @@ class PatchScorer(Learned):
             Defaults to ``1.0``.
         lighting (float): Strength >= 0 of the variation of their light, as in Patch-GAN.
             Defaults to ``1.0``.
-        learning_rate (float): Largest step size of AdamW, cosine-annealed to 0 over the training. Chosen by us.
+        learning_rate (float): Largest step size >= 0 of AdamW, cosine-annealed to 0 over the training. Chosen by us.
             Defaults to ``2e-3``.
         pre_processor (PreProcessor | bool): Pre-processor, or whether to use the default (resize to image_size).
             Defaults to ``True``.
@@ -82,6 +83,8 @@ class PatchScorer(Learned):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
+        check_at_least(0, movement=movement, lighting=lighting, learning_rate=learning_rate)
+        check_share(whole_image_share=whole_image_share)
         super().__init__(image_size, pre_processor, post_processor, evaluator, visualizer)
         self.model = PatchScorerModel(image_size, channels, width, top_share, perceptual=perceptual)
         self.whole_image_share = whole_image_share

@@ -19,10 +19,10 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT, OptimizerLRSchedulerC
 from torch import Tensor
 from torch.nn import functional
 
-from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.corruption import CORRUPTED_SHARE, corrupt
 from anomalib_patchgan.models.components.post_processor import CalibratedPostProcessor
 from anomalib_patchgan.models.components.precision import full_precision
+from anomalib_patchgan.models.components.ranges import check_at_least, check_share
 from anomalib_patchgan.models.components.resizing import ResizingPreProcessor
 from anomalib_patchgan.models.components.scoring import FittedToWeights
 from anomalib_patchgan.models.components.variation import move, relight
@@ -182,20 +182,17 @@ class PatchGan(FittedToWeights):
         visualizer: Visualizer | bool = True,
     ) -> None:
         size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
-        at_least = {
-            "pixel_weight": (pixel_weight, 0),
-            "feature_weight": (feature_weight, 0),
-            "adversarial_weight": (adversarial_weight, 0),
-            "movement": (movement, 0),
-            "lighting": (lighting, 0),
-            "learning_rate": (learning_rate, 0),
-            "training_steps": (training_steps, 1),
-        }
-        for name, (value, least) in at_least.items():
-            if not least <= value < math.inf:
-                raise InputError(f"{name}: found {value:g}, expected {least} or more.")
-        if not 0 <= whole_image_share <= 1:
-            raise InputError(f"whole_image_share: found {whole_image_share:g}, expected a share from 0 to 1.")
+        check_at_least(
+            0,
+            pixel_weight=pixel_weight,
+            feature_weight=feature_weight,
+            adversarial_weight=adversarial_weight,
+            movement=movement,
+            lighting=lighting,
+            learning_rate=learning_rate,
+        )
+        check_at_least(1, training_steps=training_steps)
+        check_share(whole_image_share=whole_image_share)
         super().__init__(
             pre_processor=self.configure_pre_processor(size) if pre_processor is True else pre_processor,
             post_processor=post_processor,

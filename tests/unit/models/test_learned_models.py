@@ -3,6 +3,7 @@
 
 """ALOCC, f-AnoGAN and the patch scorer, each by what its publication or its purpose says."""
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from anomalib_patchgan.errors import InputError
-from anomalib_patchgan.models import Alocc, FAnoGan, PatchScorer
+from anomalib_patchgan.models import Alocc, ConvolutionalAutoencoder, FAnoGan, PatchScorer
 from anomalib_patchgan.models.alocc.torch_model import AloccModel
 from anomalib_patchgan.models.components.corruption import corrupt
 from anomalib_patchgan.models.components.perception import Perception
@@ -181,6 +182,40 @@ def test_the_patch_scorer_learns_to_point_at_corruption(perceptual: bool, tmp_pa
 def test_an_argument_out_of_range_is_named_in_one_sentence(build: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         build()
+
+
+@pytest.mark.parametrize(
+    ("model", "least", "names"),
+    [
+        (Alocc, 0, ("noise", "reconstruction_weight", "learning_rate")),
+        (Alocc, 1, ("width",)),
+        (ConvolutionalAutoencoder, 0, ("learning_rate",)),
+        (ConvolutionalAutoencoder, 1, ("width", "latent_channels")),
+        (FAnoGan, 0, ("penalty_weight", "feature_weight", "learning_rate", "encoder_learning_rate")),
+        (FAnoGan, 1, ("width", "latent_size", "critic_steps")),
+        (PatchScorer, 0, ("movement", "lighting", "learning_rate")),
+    ],
+)
+def test_a_number_below_its_least_is_named_in_one_sentence(model: type, least: int, names: tuple[str, ...]) -> None:
+    for name in names:
+        for value in (least - 1, math.nan, math.inf):
+            with pytest.raises(InputError, match=f"^{name}: found {value:g}, expected {least} or more\\.$"):
+                model(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value"),
+    [
+        (PatchScorer, "whole_image_share", 1.1),
+        (PatchScorer, "whole_image_share", -0.1),
+        (FAnoGan, "gan_share", 0.0),
+        (FAnoGan, "gan_share", 1.0),
+        (ConvolutionalAutoencoder, "image_size", 60),
+    ],
+)
+def test_a_share_or_a_size_that_does_not_fit_is_named_in_one_sentence(model: type, name: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"^{name}: found {value:g}, expected .*\\.$"):
+        model(**{name: value})
 
 
 @pytest.mark.parametrize("size", [16, 64, 128])
