@@ -20,6 +20,7 @@ from PIL import Image
 from anomalib_patchgan.data import Manifest
 from anomalib_patchgan.data.manifest_table import read_manifest
 from anomalib_patchgan.data.phantoms import ManifestPhantoms
+from anomalib_patchgan.data.summary import describe_card
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.io import read_volume, read_volume_header
 
@@ -124,7 +125,9 @@ class TestImages:
     def test_without_subjects_the_card_warns(self, tmp_path):
         path = write_images(tmp_path / "data")
         write_csv(path, [[*row[:3]] for row in rows_of(path)], HEADER[:3])
-        assert "cannot be checked" in module_of(path, tmp_path).card()["protocol_parameters"]["warning"]
+        card = module_of(path, tmp_path).card()
+        assert "cannot be checked" in card["protocol_parameters"]["warning"]
+        assert f"Warning: {card['protocol_parameters']['warning']}" in describe_card(card)
 
     def test_the_split_of_the_manifest_is_kept(self, tmp_path):
         path = write_images(tmp_path / "data", 12, 2)
