@@ -107,7 +107,7 @@ def _run_all(ray: Any, attempt: Attempt, jobs: Sequence[Job], display: ProgressD
                     needed = _in_words(resources(job))
                     yield failed_run(job, f"No node of the cluster is left that has the {needed} of the job.", None)
                 continue
-            (reference,) = ended
+            (reference,), stranded = ended, set()
             job, attempts = running.pop(reference)
             try:
                 yield ray.get(reference)
