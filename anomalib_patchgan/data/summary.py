@@ -30,8 +30,8 @@ def describe_card(card: Mapping[str, Any]) -> str:
         for group, counts in card["groups"].items()
     ]
     lines += ["", f"Split: {card['split_sha256']}"]
-    if card["protocol_parameters"].get("warning"):
-        lines += ["", f"Warning: {card['protocol_parameters']['warning']}"]
+    if warning := card["protocol_parameters"].get("warning"):
+        lines += ["", f"Warning: {warning}"]
     if card["excluded"]:
         lines += ["", "Left out by the protocol:", ""]
         lines += [f"- {count:,} x {reason}" for reason, count in card["excluded"].items()]

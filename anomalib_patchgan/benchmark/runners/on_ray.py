@@ -71,8 +71,7 @@ class RayRunner:
         with _handler_of_kill_kept():
             _connect(ray, self._address)
         try:
-            for job in jobs:
-                _check_fits(ray, job)
+            _check_fit(jobs, _living_nodes(ray))
             yield from _run_all(ray, attempt, jobs, display)
         finally:
             ray.shutdown()
@@ -100,7 +99,8 @@ def _run_all(ray: Any, attempt: Attempt, jobs: Sequence[Job], display: ProgressD
         while running:
             ended, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
             if not ended:
-                before, stranded = stranded, {one for one, (job, _) in running.items() if not _fits(ray, job)}
+                nodes = _living_nodes(ray)
+                before, stranded = stranded, {one for one, (job, _) in running.items() if not _fits(job, nodes)}
                 for reference in before & stranded:
                     job, _ = running.pop(reference)
                     ray.cancel(reference, force=True)
@@ -166,16 +166,16 @@ def _source(job: Job) -> str:
     return job_source_digest(job.model_class, job.model_arguments, bool(job.backends), job.artefacts is not None)
 
 
-def _check_fits(ray: Any, job: Job) -> None:
-    if not _fits(ray, job):
-        offered = "; ".join(_in_words(node) for node in _living_nodes(ray))
-        asked = _in_words(resources(job))
-        raise InputError(f"{job.title} needs {asked} on one node; those of the cluster have {offered}.")
+def _check_fit(jobs: Sequence[Job], nodes: Sequence[dict[str, float]]) -> None:
+    for job in jobs:
+        if not _fits(job, nodes):
+            asked, offered = _in_words(resources(job)), "; ".join(map(_in_words, nodes))
+            raise InputError(f"{job.title} needs {asked} on one node; those of the cluster have {offered}.")
 
 
-def _fits(ray: Any, job: Job) -> bool:
+def _fits(job: Job, nodes: Sequence[dict[str, float]]) -> bool:
     needed = resources(job)
-    return any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in _living_nodes(ray))
+    return any(all(node.get(name, 0) >= amount for name, amount in needed.items()) for node in nodes)
 
 
 def _living_nodes(ray: Any) -> list[dict[str, float]]:

@@ -23,6 +23,7 @@ from torch.nn import functional
 from torchvision.transforms.v2 import Compose, Resize
 
 from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.models.components.ranges import check_multiple
 
 # Photographs that come with scikit-image: three textures, and five scenes that are rich in texture.
 TEXTURES = (
@@ -117,8 +118,7 @@ class Draem(image.Draem):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
-        if image_size < STEP or image_size % STEP:
-            raise InputError(f"image_size: found {image_size}, expected a multiple of {STEP}.")
+        check_multiple(STEP, image_size=image_size)
         default = PreProcessor(transform=Compose([Resize((image_size, image_size), antialias=True)]))
         # Past the parent's constructor, which downloads textures; and no path of this machine enters a checkpoint.
         super(image.Draem, self).__init__(

@@ -6,8 +6,8 @@
 from anomalib.pre_processing import PreProcessor
 from torchvision.transforms.v2 import Compose, Normalize, Resize
 
-from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.backbones import DEVIATION, MEAN
+from anomalib_patchgan.models.components.ranges import check_multiple
 
 # The coarsest of the features that are used has a sixteenth of the image's resolution.
 STEP = 16
@@ -22,7 +22,6 @@ def backbone_pre_processor(image_size: int) -> PreProcessor:
     Raises:
         InputError: The side is no multiple of 16.
     """
-    if image_size < STEP or image_size % STEP:
-        raise InputError(f"image_size: found {image_size}, expected a multiple of {STEP}.")
+    check_multiple(STEP, image_size=image_size)
     resize = Resize((image_size, image_size), antialias=True)
     return PreProcessor(transform=Compose([resize, Normalize(mean=[MEAN / 255] * 3, std=[DEVIATION / 255] * 3)]))

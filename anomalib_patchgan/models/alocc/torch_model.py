@@ -8,7 +8,7 @@ from anomalib.data import InferenceBatch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from anomalib_patchgan.errors import InputError
+from anomalib_patchgan.models.components.ranges import check_multiple
 
 # Four halvings of the resolution in the discriminator.
 STEP = 16
@@ -47,8 +47,7 @@ class AloccModel(nn.Module):
 
     def __init__(self, image_size: int, width: int, reconstruction_weight: float) -> None:
         super().__init__()
-        if image_size < STEP or image_size % STEP:
-            raise InputError(f"image_size: found {image_size}, expected a multiple of {STEP}.")
+        check_multiple(STEP, image_size=image_size)
         self.reconstruction_weight = reconstruction_weight
         self.refiner = nn.Sequential(
             down(3, width),

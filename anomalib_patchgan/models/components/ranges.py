@@ -23,6 +23,21 @@ def check_at_least(least: float, **values: float) -> None:
             raise InputError(f"{name}: found {value:g}, expected {least:g} or more.")
 
 
+def check_multiple(step: int, **values: int) -> None:
+    """Refuse numbers that are no positive multiple of a step.
+
+    Args:
+        step: What each has to be a multiple of.
+        **values: Arguments by name.
+
+    Raises:
+        InputError: One of them is none; the first is named.
+    """
+    for name, value in values.items():
+        if value < step or value % step:
+            raise InputError(f"{name}: found {value}, expected a multiple of {step}.")
+
+
 def check_share(**values: float) -> None:
     """Refuse numbers outside of [0, 1].
 

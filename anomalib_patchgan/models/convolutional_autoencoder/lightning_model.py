@@ -14,9 +14,8 @@ from anomalib.visualization import Visualizer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch.nn import functional
 
-from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.learned import Learned
-from anomalib_patchgan.models.components.ranges import check_at_least
+from anomalib_patchgan.models.components.ranges import check_at_least, check_multiple
 from anomalib_patchgan.models.convolutional_autoencoder.torch_model import STEP, ConvolutionalAutoencoderModel
 
 
@@ -59,8 +58,7 @@ class ConvolutionalAutoencoder(Learned):
         evaluator: Evaluator | bool = True,
         visualizer: Visualizer | bool = True,
     ) -> None:
-        if image_size < STEP or image_size % STEP:
-            raise InputError(f"image_size: found {image_size}, expected a multiple of {STEP}.")
+        check_multiple(STEP, image_size=image_size)
         check_at_least(1, width=width, latent_channels=latent_channels)
         check_at_least(0, learning_rate=learning_rate)
         super().__init__(image_size, pre_processor, post_processor, evaluator, visualizer)

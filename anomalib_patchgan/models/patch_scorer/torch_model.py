@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.perception import PERCEIVED, Perception
+from anomalib_patchgan.models.components.ranges import check_multiple
 
 # Side of a patch in pixels: the image is folded by this before the first layer.
 PATCH = 4
@@ -55,12 +56,10 @@ class PatchScorerModel(nn.Module):
         self, image_size: int, channels: int, width: int, top_share: float, *, perceptual: bool = False
     ) -> None:
         super().__init__()
-        if image_size < STEP or image_size % STEP:
-            raise InputError(f"image_size: found {image_size}, expected a multiple of {STEP}.")
+        check_multiple(STEP, image_size=image_size)
         if channels not in {1, 3}:
             raise InputError(f"channels: found {channels}, expected 1 (grey) or 3.")
-        if width < GROUP or width % GROUP:
-            raise InputError(f"width: found {width}, expected a multiple of {GROUP}.")
+        check_multiple(GROUP, width=width)
         if not 0 < top_share <= 1:
             raise InputError(f"top_share: found {top_share}, expected a share in (0, 1].")
         self.channels = channels

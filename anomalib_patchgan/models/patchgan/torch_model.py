@@ -18,6 +18,7 @@ from torch.nn import functional
 from anomalib_patchgan.errors import InputError
 from anomalib_patchgan.models.components.enlargement import enlargement
 from anomalib_patchgan.models.components.perception import PERCEIVED, Perception
+from anomalib_patchgan.models.components.ranges import check_multiple
 from anomalib_patchgan.models.patchgan.components.discriminator import JUDGEMENTS, PatchDiscriminator
 from anomalib_patchgan.models.patchgan.components.folded_unet import STRIDE
 from anomalib_patchgan.models.patchgan.components.masks import complementary_masks, random_masks, to_pixels
@@ -95,8 +96,7 @@ class PatchGanModel(nn.Module):
         ranking: str,
     ) -> None:
         super().__init__()
-        if patch_size < STRIDE or patch_size % STRIDE:
-            raise InputError(f"patch_size: found {patch_size}, expected a multiple of {STRIDE}.")
+        check_multiple(STRIDE, patch_size=patch_size)
         if any(size < patch_size or size % patch_size for size in image_size):
             raise InputError(f"image_size: found {image_size}, expected multiples of the patch size {patch_size}.")
         if channels not in {1, 3}:
